@@ -1,0 +1,69 @@
+# `make demo` and `make test` are all that a newcomer needs; both install what they use into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs lock tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## run with a simulated organisation, no credentials needed
+	$(BIN)/engagement-exporter demo
+
+test: $(VENV)/.dev tools ## run all tests with branch coverage
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(VENV)/.dev ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## measure; the figures go into docs/performance.md
+	$(BIN)/python -m bench.attempts
+	$(BIN)/python -m bench.targets
+	$(BIN)/python -m bench.start
+
+docs: $(VENV)/.dev ## write the generated documents anew
+	$(BIN)/python docs/generate.py
+
+lock: $(VENV)/.dev ## resolve the dependencies anew, with hashes
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet $(LOCK) --group build -o requirements/build.txt
+	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast --group build --group dev -o requirements/dev.txt
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--no-header --upgrade
+
+tools: ## install Prometheus from Debian if it is missing: the tests use the real one
+	@command -v promtool > /dev/null && command -v prometheus > /dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null || { \
+			echo "the tests need prometheus and promtool on the PATH; install them and run make test again" >&2; exit 1; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus > /dev/null; }
+
+$(VENV)/.python: requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or later is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/build.txt
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements/runtime.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/runtime.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	touch $@
+
+clean: ## remove what was installed and measured
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
