@@ -1,0 +1,1 @@
+"""A simulated organisation behind faithful copies of the four platforms' APIs, served on loopback."""
