@@ -1,0 +1,1 @@
+"""HTTP to a platform: authentication, paging, pace, retry, and the meaning of status codes."""

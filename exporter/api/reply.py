@@ -1,0 +1,49 @@
+"""Replies of a platform: decoding into the types that a module declares, with errors that name endpoint and key."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from exporter.errors import InvalidResponseError
+
+T = TypeVar("T")
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A number of things. A negative one, or one that a float cannot hold, is not a count and is refused."""
+
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+"""A share between 0 and 100 as APIs report it; series carry it divided by 100."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete 200 reply from `url`. `endpoint` is the path template; header names are lower case."""
+
+    endpoint: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@functools.cache
+def _decoder(of: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(of)
+
+
+def decode(reply: Reply, of: type[T]) -> T:
+    """Decode the JSON body into `of` (a msgspec Struct, or a list of them); unknown keys are ignored.
+
+    Raises InvalidResponseError that names the endpoint and the path of the offending key, never its value.
+    """
+    try:
+        return _decoder(of).decode(reply.body)  # type: ignore[no-any-return, arg-type]
+    except msgspec.ValidationError as error:
+        raise InvalidResponseError(f"GET {reply.endpoint}: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        media_type = reply.headers.get("content-type", "no content type").split(";")[0].strip()[:60]
+        raise InvalidResponseError(
+            f"GET {reply.endpoint}: the body is not JSON ({len(reply.body)} bytes of {media_type})"
+        ) from None

@@ -1,0 +1,177 @@
+"""What the exporter says about itself: one table of families, and the live counters of its requests to platforms."""
+
+import platform
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from exporter import __version__
+from exporter.errors import State
+from exporter.metrics import Family, Kind, info
+
+_TARGET = ("target", "platform")
+_COLLECTOR = (*_TARGET, "collector")
+STATES = ", ".join(State)
+
+UP = Family(
+    "engagement_up",
+    "1 if the last run of every enabled collector of the target gave a complete result, else 0.",
+    _TARGET,
+)
+COLLECTOR_UP = Family(
+    "engagement_collector_up", "1 if the collector's last run gave a complete result, else 0.", _COLLECTOR
+)
+COLLECTOR_STATE = Family(
+    "engagement_collector_state",
+    f"What came of the collector's last run: exactly one state is 1, the others are 0. States: {STATES}.",
+    (*_COLLECTOR, "state"),
+)
+LAST_SUCCESS = Family(
+    "engagement_collector_last_success_timestamp_seconds",
+    "When a complete result was last published (Unix time). Absent before the first one.",
+    _COLLECTOR,
+)
+DURATION = Family(
+    "engagement_collector_duration_seconds",
+    "How long the collector's last run took. Absent before the first one.",
+    _COLLECTOR,
+)
+INTERVAL = Family(
+    "engagement_collector_interval_seconds", "Effective time between two runs of the collector.", _COLLECTOR
+)
+SAMPLES = Family(
+    "engagement_collector_samples", "Samples in the result that is now exposed, 0 without one.", _COLLECTOR
+)
+RUNS = Family(
+    "engagement_collector_runs_total", "Runs of the collector, failed ones included.", _COLLECTOR, Kind.COUNTER
+)
+FAILURES = Family(
+    "engagement_collector_failures_total",
+    "Runs of the collector that gave no complete result.",
+    _COLLECTOR,
+    Kind.COUNTER,
+)
+SKIPPED_RUNS = Family(
+    "engagement_collector_skipped_runs_total",
+    "Runs that the scheduler did not start: overlap (the one before was still going), missed (the process was too busy "
+    "or asleep), paused (the platform had asked for a pause).",
+    (*_COLLECTOR, "reason"),
+    Kind.COUNTER,
+)
+SERIES_DROPPED = Family(
+    "engagement_series_dropped",
+    "Series of the last complete result that were not exposed: over the target's max_series, duplicate, or illegal.",
+    _COLLECTOR,
+)
+API_REQUESTS = Family(
+    "engagement_api_requests_total",
+    'Requests sent to the platform, by path template and status code of the reply; code="error" when there was none.',
+    (*_TARGET, "endpoint", "code"),
+    Kind.COUNTER,
+)
+API_REQUEST_DURATION = Family(
+    "engagement_api_request_duration_seconds",
+    "Time from sending a request until the headers of its reply, or its failure.",
+    ("platform", "endpoint"),
+    Kind.HISTOGRAM,
+)
+API_RETRIES = Family(
+    "engagement_api_retries_total", "Requests sent again after a failure that may pass.", _TARGET, Kind.COUNTER
+)
+API_RATE_LIMIT_REMAINING = Family(
+    "engagement_api_rate_limit_remaining",
+    "Requests left in the platform's current window, from its last reply that said so.",
+    _TARGET,
+)
+API_RATE_LIMIT = Family(
+    "engagement_api_rate_limit", "Requests allowed in one window, from the platform's last reply that said so.", _TARGET
+)
+API_PAUSED_UNTIL = Family(
+    "engagement_api_paused_until_timestamp_seconds",
+    "End of the pause that the platform asked for (Unix time), 0 without one.",
+    _TARGET,
+)
+HEARTBEAT = Family(
+    "engagement_scheduler_heartbeat_timestamp_seconds", "Moves every few seconds while the scheduler lives (Unix time)."
+)
+RELOAD_SUCCESSFUL = Family(
+    "engagement_config_last_reload_successful", "1 if the configuration was last loaded without an error, else 0."
+)
+RELOAD_TIMESTAMP = Family(
+    "engagement_config_last_reload_success_timestamp_seconds",
+    "When a configuration was last loaded without an error (Unix time).",
+)
+BUILD_INFO = info("engagement_build_info", "The running exporter: always 1.", ("version", "revision", "python_version"))
+
+FAMILIES = (
+    UP,
+    COLLECTOR_UP,
+    COLLECTOR_STATE,
+    LAST_SUCCESS,
+    DURATION,
+    INTERVAL,
+    SAMPLES,
+    RUNS,
+    FAILURES,
+    SKIPPED_RUNS,
+    SERIES_DROPPED,
+    API_REQUESTS,
+    API_REQUEST_DURATION,
+    API_RETRIES,
+    API_RATE_LIMIT_REMAINING,
+    API_RATE_LIMIT,
+    API_PAUSED_UNTIL,
+    HEARTBEAT,
+    RELOAD_SUCCESSFUL,
+    RELOAD_TIMESTAMP,
+    BUILD_INFO,
+)
+
+REQUEST_DURATION_BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class ApiMetrics:
+    """The counters of requests, of all targets; they live in the registry given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(API_REQUESTS.name, API_REQUESTS.help, API_REQUESTS.labels, registry=registry)
+        self.retries = Counter(API_RETRIES.name, API_RETRIES.help, API_RETRIES.labels, registry=registry)
+        self.request_duration = Histogram(
+            API_REQUEST_DURATION.name,
+            API_REQUEST_DURATION.help,
+            API_REQUEST_DURATION.labels,
+            buckets=REQUEST_DURATION_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.rate_limit_remaining = _gauge(API_RATE_LIMIT_REMAINING, registry)
+        self.rate_limit = _gauge(API_RATE_LIMIT, registry)
+        self.paused_until = _gauge(API_PAUSED_UNTIL, registry)
+
+
+def _gauge(family: Family, registry: CollectorRegistry) -> Gauge:
+    return Gauge(family.name, family.help, family.labels, registry=registry)
+
+
+class ProcessMetrics:
+    """What concerns the process as a whole: its scheduler, its configuration, its version, and `process_*`, `python_*`.
+
+    `revision` is the commit that was built, empty when nobody said.
+    """
+
+    def __init__(self, registry: CollectorRegistry, revision: str) -> None:
+        self.heartbeat = _gauge(HEARTBEAT, registry)
+        self.reload_successful = _gauge(RELOAD_SUCCESSFUL, registry)
+        self.reload_timestamp = _gauge(RELOAD_TIMESTAMP, registry)
+        build = {"version": __version__, "revision": revision, "python_version": platform.python_version()}
+        Info(BUILD_INFO.name.removesuffix("_info"), BUILD_INFO.help, registry=registry).info(build)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
