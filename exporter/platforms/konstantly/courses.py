@@ -1,0 +1,155 @@
+"""Every course of a Konstantly site and how far its learners are: the list, then the assignments of each course."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from exporter.api.client import Client
+from exporter.api.pagination import offset_pages
+from exporter.api.reply import Count, Percent
+from exporter.errors import NotFoundError
+from exporter.metrics import Family, Sample, info
+from exporter.platform import Collector
+from exporter.platforms.konstantly.settings import PROBE, KonstantlySettings
+
+LIST_ENDPOINT = "/courses"
+ASSIGNMENTS_ENDPOINT = "/courses/{course}/assignments/users"
+LIST_SOURCE = f"Source: GET {LIST_ENDPOINT}, by default at most 1 hour old."
+ASSIGNMENTS_SOURCE = f"Source: GET {ASSIGNMENTS_ENDPOINT}, by default at most 1 hour old."
+
+STATUSES = ("draft", "published")
+STATES = ("not_started", "in_progress", "finished", "expired")
+
+INFO = info("konstantly_course_info", f"A course with its name: always 1. {LIST_SOURCE}", ("course", "name"))
+CATALOG = Family("konstantly_catalog_courses", f"Courses by status draft or published. {LIST_SOURCE}", ("status",))
+LEARNERS = Family(
+    "konstantly_course_learners",
+    "Users to whom the course is assigned, by state: finished, else expired, else in_progress (has started), "
+    f"else not_started. {ASSIGNMENTS_SOURCE}",
+    ("course", "state"),
+)
+PROGRESS_RATIO = Family(
+    "konstantly_course_progress_ratio",
+    f"Mean progress, 0 to 1, of the users to whom the course is assigned; absent without any. {ASSIGNMENTS_SOURCE}",
+    ("course",),
+)
+RESULT_RATIO = Family(
+    "konstantly_course_result_ratio",
+    f"Mean result, 0 to 1, of the users who finished the course; absent without any. {ASSIGNMENTS_SOURCE}",
+    ("course",),
+)
+
+
+class Course(Struct, gc=False, rename="camel"):
+    id: int
+    name: str
+    is_draft: bool
+
+
+class CoursesPage(Struct, rename="camel"):
+    courses: list[Course]
+    total_count: Count
+
+
+class AssignedUser(Struct, gc=False):
+    id: int | str
+
+
+class Assignment(Struct, gc=False, rename="camel"):
+    """A course assigned to a user; both values are in percent."""
+
+    user: AssignedUser
+    progress_value: Percent
+    result_value: Percent
+    is_course_started: bool
+    is_course_finished: bool
+    is_expired: bool
+
+    @property
+    def state(self) -> str:
+        """One of STATES; a course finished after its deadline is finished."""
+        if self.is_course_finished:
+            return "finished"
+        if self.is_expired:
+            return "expired"
+        return "in_progress" if self.is_course_started else "not_started"
+
+
+class AssignmentsPage(Struct, rename="camel"):
+    assignments: list[Assignment]
+    total_count: Count
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running sums over the assignments of one course, so that no page is kept."""
+
+    learners: Counter[str] = field(default_factory=Counter)
+    progress_percent: float = 0.0
+    result_percent: float = 0.0
+
+    def add(self, assignments: Iterable[Assignment]) -> None:
+        """Add one page."""
+        for assignment in assignments:
+            self.learners[assignment.state] += 1
+            self.progress_percent += assignment.progress_value
+            if assignment.is_course_finished:
+                self.result_percent += assignment.result_value
+
+
+def catalog_samples(courses: Sequence[Course]) -> list[Sample]:
+    """Map the whole list."""
+    statuses = Counter("draft" if course.is_draft else "published" for course in courses)
+    return [CATALOG.sample(statuses[status], status=status) for status in STATUSES]
+
+
+def course_samples(course: Course, tally: Tally) -> Iterator[Sample]:
+    """Map a listed course and the sums over its assignments."""
+    course_id = str(course.id)
+    yield INFO.sample(1, course=course_id, name=course.name)
+    for state in STATES:
+        yield LEARNERS.sample(tally.learners[state], course=course_id, state=state)
+    if learners := tally.learners.total():
+        yield PROGRESS_RATIO.sample(tally.progress_percent / learners / 100, course=course_id)
+    if finished := tally.learners["finished"]:
+        yield RESULT_RATIO.sample(tally.result_percent / finished / 100, course=course_id)
+
+
+async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
+    """Read the list, then every course, drafts included: a course may go back to draft while it has learners."""
+    pages = offset_pages(client, LIST_ENDPOINT, CoursesPage, lambda page: page.courses, lambda course: course.id)
+    courses = [course async for page in pages for course in page]
+    read = await client.concurrently(_read(client, course) for course in courses)
+    return catalog_samples(courses) + [sample for samples in read for sample in samples]
+
+
+async def _read(client: Client, course: Course) -> list[Sample]:
+    tally = Tally()
+    pages = offset_pages(
+        client,
+        ASSIGNMENTS_ENDPOINT,
+        AssignmentsPage,
+        lambda page: page.assignments,
+        lambda assignment: assignment.user.id,
+        ids={"course": course.id},
+    )
+    try:
+        async for page in pages:
+            tally.add(page)
+    except NotFoundError:
+        return []
+    return list(course_samples(course, tally))
+
+
+COLLECTOR = Collector(
+    name="courses",
+    families=(CATALOG, INFO, LEARNERS, PROGRESS_RATIO, RESULT_RATIO),
+    interval=timedelta(hours=1),
+    collect=collect,
+    probe=lambda _: PROBE,
+    planned_requests=lambda _: 5 + 100,
+    enabled=False,
+)

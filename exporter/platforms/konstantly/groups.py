@@ -1,0 +1,99 @@
+"""Every group of a Konstantly site: the list, then one request per group."""
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from exporter.api.client import Client
+from exporter.api.pagination import offset_pages
+from exporter.api.reply import Count
+from exporter.errors import NotFoundError
+from exporter.metrics import Family, Sample, info
+from exporter.platform import Collector
+from exporter.platforms.konstantly.settings import PROBE, KonstantlySettings
+from exporter.platforms.konstantly.statistics import ListedUser
+
+LIST_ENDPOINT = "/groups"
+STATISTICS_ENDPOINT = "/groups/{group}/statistics"
+LIST_SOURCE = f"Source: GET {LIST_ENDPOINT}, by default at most 30 minutes old."
+STATISTICS_SOURCE = f"Source: GET {STATISTICS_ENDPOINT}, by default at most 30 minutes old."
+
+INFO = info(
+    "konstantly_group_info",
+    f"A group with its name and the id of its parent group, empty at the top: always 1. {LIST_SOURCE}",
+    ("group", "name", "parent"),
+)
+USERS = Family(
+    "konstantly_group_users",
+    f"Users of the group; groups do not add up, since a user may be in several. {LIST_SOURCE}",
+    ("group",),
+)
+COURSES = Family("konstantly_group_courses", f"Courses assigned to the group. {LIST_SOURCE}", ("group",))
+USERS_WITHOUT_ACTIVITY = Family(
+    "konstantly_group_users_without_activity",
+    f"Users of the group who started no course: length of the list that the API returned. {STATISTICS_SOURCE}",
+    ("group",),
+)
+USERS_WITHOUT_RESULTS = Family(
+    "konstantly_group_users_without_results",
+    "Users of the group who completed no assessment (the site's total counts courses instead): "
+    f"length of the list that the API returned. {STATISTICS_SOURCE}",
+    ("group",),
+)
+
+
+class Group(Struct, gc=False, rename="camel"):
+    id: int
+    name: str
+    users_count: Count
+    courses_count: Count
+    parent_id: int | None = None
+
+
+class GroupsPage(Struct, rename="camel"):
+    groups: list[Group]
+    total_count: Count
+
+
+class GroupStatistics(Struct, rename="camel"):
+    users_without_activity: list[ListedUser]
+    users_without_results: list[ListedUser]
+
+
+def group_samples(group: Group, statistics: GroupStatistics) -> list[Sample]:
+    """Map a listed group and its statistics."""
+    group_id = str(group.id)
+    parent_id = "" if group.parent_id is None else str(group.parent_id)
+    return [
+        INFO.sample(1, group=group_id, name=group.name, parent=parent_id),
+        USERS.sample(group.users_count, group=group_id),
+        COURSES.sample(group.courses_count, group=group_id),
+        USERS_WITHOUT_ACTIVITY.sample(len(statistics.users_without_activity), group=group_id),
+        USERS_WITHOUT_RESULTS.sample(len(statistics.users_without_results), group=group_id),
+    ]
+
+
+async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
+    """Read the whole list first: it would shift under a walk that waits for every group's statistics."""
+    pages = offset_pages(client, LIST_ENDPOINT, GroupsPage, lambda page: page.groups, lambda group: group.id)
+    groups = [group async for page in pages for group in page]
+    read = await client.concurrently(_read(client, group) for group in groups)
+    return [sample for samples in read for sample in samples]
+
+
+async def _read(client: Client, group: Group) -> list[Sample]:
+    try:
+        statistics = await client.get_as(GroupStatistics, STATISTICS_ENDPOINT, ids={"group": group.id})
+    except NotFoundError:
+        return []
+    return group_samples(group, statistics)
+
+
+COLLECTOR = Collector(
+    name="groups",
+    families=(INFO, USERS, COURSES, USERS_WITHOUT_ACTIVITY, USERS_WITHOUT_RESULTS),
+    interval=timedelta(minutes=30),
+    collect=collect,
+    probe=lambda _: PROBE,
+    planned_requests=lambda _: 3 + 60,
+)

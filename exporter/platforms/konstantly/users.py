@@ -1,0 +1,70 @@
+"""The accounts of a Konstantly site, counted by role."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from exporter.api.client import Client
+from exporter.api.pagination import offset_pages
+from exporter.api.reply import Count
+from exporter.metrics import Family, Sample
+from exporter.platform import Collector
+from exporter.platforms.konstantly.settings import PROBE, KonstantlySettings
+
+ENDPOINT = "/users"
+
+ACCOUNTS = Family(
+    "konstantly_user_accounts",
+    "Accounts by the alias of their role, which administrators choose, and by whether they are banned. "
+    f"Source: GET {ENDPOINT}, by default at most 1 hour old.",
+    ("role", "banned"),
+)
+
+
+class Role(Struct, gc=False):
+    alias: str
+
+
+class User(Struct, gc=False, rename="camel"):
+    id: int | str
+    role: Role | str
+    is_banned: bool
+
+    @property
+    def role_alias(self) -> str:
+        """The role's alias, in whichever of the two documented forms it came."""
+        return self.role.alias if isinstance(self.role, Role) else self.role
+
+
+class UsersPage(Struct, rename="camel"):
+    users: list[User]
+    total_count: Count
+
+
+def account_samples(accounts: Counter[tuple[str, bool]]) -> list[Sample]:
+    """Map counts by (role alias, banned); every role that occurs has both series, 0 included."""
+    return [
+        ACCOUNTS.sample(accounts[role, banned], role=role, banned="true" if banned else "false")
+        for role in sorted({role for role, _ in accounts})
+        for banned in (False, True)
+    ]
+
+
+async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
+    """Count page by page; no account is kept."""
+    accounts: Counter[tuple[str, bool]] = Counter()
+    async for page in offset_pages(client, ENDPOINT, UsersPage, lambda page: page.users, lambda user: user.id):
+        accounts.update((user.role_alias, user.is_banned) for user in page)
+    return account_samples(accounts)
+
+
+COLLECTOR = Collector(
+    name="users",
+    families=(ACCOUNTS,),
+    interval=timedelta(hours=1),
+    collect=collect,
+    probe=lambda _: PROBE,
+    planned_requests=lambda _: 50,
+    enabled=False,
+)

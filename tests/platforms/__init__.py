@@ -1,0 +1,1 @@
+"""The platform modules against fake platforms: recorded and documented replies in, sample lines out."""
