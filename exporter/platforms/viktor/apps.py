@@ -1,0 +1,69 @@
+"""The apps of a VIKTOR environment, counted."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from exporter.api.client import Client, Params
+from exporter.api.pagination import next_url_pages
+from exporter.api.reply import Count
+from exporter.metrics import Family, Sample
+from exporter.platform import Collector, Probe
+from exporter.platforms.viktor.settings import ADMIN, PAGE_LIMIT, ViktorSettings
+
+ENDPOINT = "/api/apps/"
+PARAMS: Params = {"limit": PAGE_LIMIT, "include_archived": "true"}
+
+APPS = Family(
+    "viktor_apps",
+    "Apps by whether a version of them is published and whether they are archived. "
+    f"Source: GET {ENDPOINT}, by default at most 1 hour old.",
+    ("published", "archived"),
+)
+
+
+class AppVersion(Struct, gc=False):
+    """Decoded only to tell that there is one."""
+
+
+class App(Struct, gc=False):
+    id: int
+    is_archived: bool
+    latest_published_app_version: AppVersion | None
+
+
+class AppsPage(Struct):
+    count: Count
+    results: list[App]
+    next: str | None = None
+
+
+def app_samples(apps: Counter[tuple[bool, bool]]) -> list[Sample]:
+    """Map counts by (published, archived); all four combinations are sent."""
+    text = {False: "false", True: "true"}
+    return [
+        APPS.sample(apps[published, archived], published=text[published], archived=text[archived])
+        for published in text
+        for archived in text
+    ]
+
+
+async def collect(client: Client, _settings: ViktorSettings, _now: datetime) -> list[Sample]:
+    """Count page by page."""
+    apps: Counter[tuple[bool, bool]] = Counter()
+    async for page in next_url_pages(client, ENDPOINT, AppsPage, lambda page: page.results, lambda app: app.id, PARAMS):
+        apps.update((app.latest_published_app_version is not None, app.is_archived) for app in page)
+    return app_samples(apps)
+
+
+COLLECTOR = Collector(
+    name="apps",
+    families=(APPS,),
+    interval=timedelta(hours=1),
+    collect=collect,
+    probe=lambda _: Probe(ENDPOINT, {"limit": 1, "include_archived": "true"}),
+    planned_requests=lambda _: 2,
+    enabled=False,
+    right=ADMIN,
+)

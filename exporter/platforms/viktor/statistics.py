@@ -1,0 +1,158 @@
+"""What the collectors that read `/api/statistics/` of VIKTOR share: the request, the points, and their windows.
+
+Days, weeks and months are those of UTC. The range asked for starts with the previous month, so that it holds every
+window whole: last week's Monday is at most 13 days ago, and the previous month is longer than that.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from exporter.api.reply import Count
+from exporter.metrics import Family, Sample
+from exporter.platform import Probe
+
+ENDPOINT = "/api/statistics/"
+SOURCE = f"Source: GET {ENDPOINT}, by default at most 30 minutes old."
+
+NEWEST_POINT = Family(
+    "viktor_statistics_newest_point_timestamp_seconds",
+    "00:00 UTC of the newest day for which the platform gave a number, by scope users, developers or workspaces "
+    f"(Unix time). {SOURCE}",
+    ("scope",),
+)
+
+Period = tuple[int, ...]
+"""A day as (year, month, day), a month as (year, month), or a week as (year, week)."""
+
+Windows = Mapping[str, frozenset[Period]]
+"""The periods that make up each window, by its value of the label `window`."""
+
+
+Year = Annotated[int, Meta(ge=1, le=9999)]
+MonthOfYear = Annotated[int, Meta(ge=1, le=12)]
+
+
+class Month(Struct):
+    year: Year
+    month: MonthOfYear
+
+    @property
+    def period(self) -> Period:
+        """(year, month)."""
+        return self.year, self.month
+
+
+class Day(Struct):
+    year: Year
+    month: MonthOfYear
+    day: Annotated[int, Meta(ge=1, le=31)]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which decoding reports with its place, for a day that no calendar has."""
+        date(self.year, self.month, self.day)
+
+    @property
+    def period(self) -> Period:
+        """(year, month, day)."""
+        return self.year, self.month, self.day
+
+
+class MonthPoint(Month):
+    count: Count
+
+
+class DayPoint(Day):
+    count: Count
+
+
+class WeekPoint(Struct):
+    year: Year
+    week: Annotated[int, Meta(ge=1, le=53)]
+    count: Count
+
+    @property
+    def period(self) -> Period:
+        """(year, week), with whichever year the platform puts beside a week."""
+        return self.year, self.week
+
+
+def statistics_params(stats_type: str, org_domain: str | None, now: datetime) -> dict[str, str]:
+    """Return the query for everything from the first day of the previous month until now."""
+    start = datetime.combine(_first_of_last_month(now), time(), UTC)
+    params = {"stats_type": stats_type, "start": date_time(start), "end": date_time(now)}
+    return params if org_domain is None else {**params, "org_domain": org_domain}
+
+
+def statistics_probe(stats_type: str) -> Probe:
+    """Return the request for a single day long past, which needs the same right as a whole range."""
+    return Probe(
+        ENDPOINT, {"stats_type": stats_type, "start": "2026-01-01T00:00:00.0Z", "end": "2026-01-02T00:00:00.0Z"}
+    )
+
+
+def date_time(moment: datetime) -> str:
+    """Write an aware UTC time as VIKTOR documents it: YYYY-MM-DDThh:mm:ss.sZ."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 100_000}Z"
+
+
+def day_windows(now: datetime) -> Windows:
+    """Return the windows of one day."""
+    today = now.date()
+    yesterday = today - timedelta(days=1)
+    return {
+        "today": frozenset({(today.year, today.month, today.day)}),
+        "yesterday": frozenset({(yesterday.year, yesterday.month, yesterday.day)}),
+    }
+
+
+def week_windows(now: datetime) -> Windows:
+    """Return the windows of one ISO week, Monday to Sunday."""
+    monday = now.date() - timedelta(days=now.weekday())
+    return {"this_week": _week_periods(monday), "last_week": _week_periods(monday - timedelta(days=7))}
+
+
+def month_windows(now: datetime) -> Windows:
+    """Return the windows of one calendar month."""
+    last_month = _first_of_last_month(now)
+    return {
+        "this_month": frozenset({(now.year, now.month)}),
+        "last_month": frozenset({(last_month.year, last_month.month)}),
+    }
+
+
+def _week_periods(monday: date) -> frozenset[Period]:
+    """Return the week's number with each year that has days of it.
+
+    At the turn of the year the platform may put the ISO year beside the number, or cut the week in two by calendar
+    year. The two names cannot mean different weeks: they are a year apart and the range is two months at most.
+    """
+    week = monday.isocalendar().week
+    sunday = monday + timedelta(days=6)
+    return frozenset({(monday.year, week), (sunday.year, week)})
+
+
+def _first_of_last_month(now: datetime) -> date:
+    first_of_month = now.date().replace(day=1)
+    return (first_of_month - timedelta(days=1)).replace(day=1)
+
+
+def window_samples(
+    family: Family, points: Iterable[DayPoint | WeekPoint | MonthPoint], windows: Windows
+) -> Iterator[Sample]:
+    """Yield a sample per window that has points; a window without any is unknown, not 0."""
+    counts = {point.period: point.count for point in points}
+    for window, periods in windows.items():
+        found = [counts[period] for period in periods if period in counts]
+        if found:
+            yield family.sample(sum(found), window=window)
+
+
+def newest_point_samples(scope: str, days: Iterable[Period]) -> Iterator[Sample]:
+    """Yield the time of the newest of `days`, nothing without any."""
+    newest = max(days, default=None)
+    if newest is not None:
+        year, month, day = newest
+        yield NEWEST_POINT.sample(datetime(year, month, day, tzinfo=UTC).timestamp(), scope=scope)

@@ -1,0 +1,207 @@
+"""The workspaces of a VIKTOR environment: how many there are, and how many users each has and had active."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct
+
+from exporter.api.client import Client, Params
+from exporter.api.pagination import next_url_pages
+from exporter.api.reply import Count
+from exporter.errors import InvalidResponseError
+from exporter.metrics import Family, Sample, info
+from exporter.platform import Collector
+from exporter.platforms.viktor.settings import ADMIN, PAGE_LIMIT, ViktorSettings, WorkspaceType
+from exporter.platforms.viktor.statistics import (
+    ENDPOINT,
+    NEWEST_POINT,
+    SOURCE,
+    Day,
+    Month,
+    Period,
+    month_windows,
+    newest_point_samples,
+    statistics_params,
+    statistics_probe,
+)
+
+LIST_ENDPOINT = "/api/workspaces/"
+LIST_SOURCE = f"Source: GET {LIST_ENDPOINT}, by default at most 30 minutes old."
+LIST_PARAMS: Params = {"limit": PAGE_LIMIT, "include_development": "true", "include_archived": "true"}
+
+KNOWN_TYPES: tuple[str, ...] = get_args(WorkspaceType)
+
+WORKSPACES = Family(
+    "viktor_workspaces",
+    f"Workspaces that the token can list, by type, archived ones included; empty for a type not given. {LIST_SOURCE}",
+    ("type",),
+)
+INFO = info(
+    "viktor_workspace_info",
+    f"A listed workspace that has series of its own, with its name, type and visibility: always 1. {LIST_SOURCE}",
+    ("workspace", "name", "type", "visibility"),
+)
+USERS = Family(
+    "viktor_workspace_users", f"Users of the workspace: the newest row of total_users. {SOURCE}", ("workspace",)
+)
+MONTHLY_ACTIVE_USERS = Family(
+    "viktor_workspace_monthly_active_users",
+    "Distinct users who were active in the workspace during the calendar month; this_month is still filling. "
+    f"Workspaces do not add up. {SOURCE}",
+    ("workspace", "window"),
+)
+DAILY_ACTIVE_USERS = Family(
+    "viktor_workspace_daily_active_users",
+    "Daily logins of the workspace, one per user and day, added up over the calendar month; "
+    f"this_month is still filling. {SOURCE}",
+    ("workspace", "window"),
+)
+
+Row = dict[str, Any]
+"""A period (`year`, `month` and maybe `day`) and, under the id of each workspace in digits, its count."""
+
+Rows = list[Row] | Row
+
+
+class DailyActive(Struct):
+    per_month: Rows
+
+
+class WorkspaceStatistics(Struct):
+    total_users: Rows
+    monthly_active_users: Rows
+    daily_active_users: DailyActive
+
+
+class WorkspacesReply(Struct):
+    workspaces: WorkspaceStatistics
+
+
+class Workspace(Struct):
+    id: int
+    name: str
+    type: str | None = None
+    visibility: str | None = None
+
+
+class NestedWorkspaces(Struct):
+    results: list[Workspace]
+
+
+class WorkspacesPage(Struct):
+    count: Count
+    results: list[Workspace] | NestedWorkspaces
+    next: str | None = None
+
+    @property
+    def workspaces(self) -> list[Workspace]:
+        """The page's workspaces, out of whichever of the two documented forms."""
+        return self.results if isinstance(self.results, list) else self.results.results
+
+
+def counts_by_period(rows: Rows, member: str, of: type[Day] | type[Month]) -> dict[Period, dict[str, int]]:
+    """Return counts by workspace id, by period; a count of null is left out like a missing one.
+
+    `member` names the rows within `workspaces`. Raises InvalidResponseError for a row without its period, or a count
+    that is none.
+    """
+    counts: dict[Period, dict[str, int]] = {}
+    for row in _listed(rows):
+        given = {key: count for key, count in row.items() if key.isdecimal() and count is not None}
+        try:
+            period = msgspec.convert(row, of).period
+            counts.setdefault(period, {}).update(msgspec.convert(given, dict[str, Count]))
+        except msgspec.ValidationError as error:
+            raise InvalidResponseError(f"GET {ENDPOINT}: {error} in a row of workspaces.{member}") from None
+    return counts
+
+
+def _listed(rows: Rows) -> list[Row]:
+    """Accept a single row without its list; an object without keys is no row."""
+    if isinstance(rows, list):
+        return rows
+    return [rows] if rows else []
+
+
+def type_samples(workspaces: Collection[Workspace]) -> list[Sample]:
+    """Count the whole list by type."""
+    types = Counter(workspace.type or "" for workspace in workspaces)
+    # as long as some workspace's type is not known, no type is known to have no workspace
+    known = () if "" in types else KNOWN_TYPES
+    return [WORKSPACES.sample(types[name], type=name) for name in sorted({*types, *known})]
+
+
+def activity_samples(statistics: WorkspaceStatistics, hidden: Collection[str], now: datetime) -> Iterator[Sample]:
+    """Map the pivoted rows to a sample per workspace and window, without the workspaces `hidden` by id."""
+    users = counts_by_period(statistics.total_users, "total_users", Day)
+    newest_users = users[max(users)] if users else {}
+    for workspace_id, count in newest_users.items():
+        if workspace_id not in hidden:
+            yield USERS.sample(count, workspace=workspace_id)
+    monthly = counts_by_period(statistics.monthly_active_users, "monthly_active_users", Month)
+    yield from _month_samples(MONTHLY_ACTIVE_USERS, monthly, hidden, now)
+    daily = counts_by_period(statistics.daily_active_users.per_month, "daily_active_users.per_month", Month)
+    yield from _month_samples(DAILY_ACTIVE_USERS, daily, hidden, now)
+    yield from newest_point_samples("workspaces", users)
+
+
+def _month_samples(
+    family: Family, counts: Mapping[Period, Mapping[str, int]], hidden: Collection[str], now: datetime
+) -> Iterator[Sample]:
+    for window, periods in month_windows(now).items():
+        for period in periods:
+            for workspace_id, count in counts.get(period, {}).items():
+                if workspace_id not in hidden:
+                    yield family.sample(count, workspace=workspace_id, window=window)
+
+
+def workspace_samples(
+    workspaces: Collection[Workspace], statistics: WorkspaceStatistics, types: Collection[str], now: datetime
+) -> list[Sample]:
+    """Map the list and the statistics; `types` are the known types whose workspaces have series of their own."""
+    hidden_types = set(KNOWN_TYPES) - set(types)
+    hidden = {str(workspace.id) for workspace in workspaces if workspace.type in hidden_types}
+    activity = list(activity_samples(statistics, hidden, now))
+    shown = {sample.labels[0] for sample in activity if sample.family is not NEWEST_POINT}
+    infos = [
+        INFO.sample(
+            1,
+            workspace=str(workspace.id),
+            name=workspace.name,
+            type=workspace.type or "",
+            visibility=workspace.visibility or "",
+        )
+        for workspace in workspaces
+        if str(workspace.id) in shown
+    ]
+    return type_samples(workspaces) + infos + activity
+
+
+async def collect(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
+    """Read the statistics of all workspaces in one reply, and the list that knows their names."""
+    params = statistics_params("workspaces", settings.org_domain, now)
+    reply = await client.get_as(WorkspacesReply, ENDPOINT, params=params)
+    pages = next_url_pages(
+        client,
+        LIST_ENDPOINT,
+        WorkspacesPage,
+        lambda page: page.workspaces,
+        lambda workspace: workspace.id,
+        LIST_PARAMS,
+    )
+    workspaces = [workspace async for page in pages for workspace in page]
+    return workspace_samples(workspaces, reply.workspaces, settings.collectors.workspaces.types, now)
+
+
+COLLECTOR = Collector(
+    name="workspaces",
+    families=(WORKSPACES, INFO, USERS, MONTHLY_ACTIVE_USERS, DAILY_ACTIVE_USERS, NEWEST_POINT),
+    interval=timedelta(minutes=30),
+    collect=collect,
+    probe=lambda _: statistics_probe("workspaces"),
+    planned_requests=lambda _: 1 + 5,
+    right=ADMIN,
+)
