@@ -1,0 +1,274 @@
+"""What a PYBOSSA server says about itself as a whole: its totals, and its queues of background jobs."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from exporter.api.client import Client
+from exporter.api.reply import Count
+from exporter.errors import InvalidResponseError
+from exporter.metrics import Family, Sample
+from exporter.platform import Collector, Probe
+from exporter.platforms.pybossa.access import signed_in
+from exporter.platforms.pybossa.settings import PybossaSettings
+
+T = TypeVar("T")
+
+STATS = "/stats/"
+GLOBALSTATS = "/api/globalstats"
+QUEUES = "/admin/rq/queues.json"
+
+TOP = 5
+
+_STATS_AGE = "From /stats/, which the server caches: up to 24 h old."
+_GLOBALSTATS_AGE = "From /api/globalstats, which the server caches: up to 24 h old."
+
+USERS = Family(
+    "pybossa_users",
+    "Users: authenticated are all accounts, anonymous the distinct (anonymised) addresses that ever sent a task run. "
+    + _STATS_AGE,
+    ("kind",),
+)
+PROJECTS = Family("pybossa_projects", f"Projects, drafts included. {_STATS_AGE}", ("status",))
+TASKS = Family("pybossa_tasks", f"Tasks, those of drafts included. {_STATS_AGE}")
+TASK_RUNS = Family("pybossa_task_runs", f"Task runs (answers given), those of drafts included. {_STATS_AGE}")
+TOP_PROJECT_TASK_RUNS = Family(
+    "pybossa_top_project_task_runs",
+    f"Task runs of the five projects with the most on the UTC day of the server's computation. {_STATS_AGE}",
+    ("rank", "project"),
+)
+TOP_USER_TASK_RUNS = Family(
+    "pybossa_top_user_task_runs",
+    f"Task runs of the five users with the most on the UTC day of the server's computation, by rank. {_STATS_AGE}",
+    ("rank",),
+)
+CONTRIBUTOR_LOCATIONS = Family(
+    "pybossa_contributor_locations",
+    f"Locations of anonymous contributors; only servers before v2.9.3 send them. {_STATS_AGE}",
+)
+
+RESULTS = Family("pybossa_results", f"Results whose information is filled in. {_GLOBALSTATS_AGE}")
+REQUESTED_TASK_RUNS = Family(
+    "pybossa_requested_task_runs",
+    f"Task runs wanted: the answers that all tasks ask for, added up. {_GLOBALSTATS_AGE}",
+)
+PENDING_TASK_RUNS = Family(
+    "pybossa_pending_task_runs",
+    "Task runs wanted minus those given; negative when tasks got more answers than they ask for. " + _GLOBALSTATS_AGE,
+)
+CATEGORY_PROJECTS = Family(
+    "pybossa_category_projects",
+    "Published projects without a password, by short name of the category. From /api/globalstats: up to 1 h old.",
+    ("category",),
+)
+FEATURED_PROJECTS = Family("pybossa_featured_projects", "Featured projects. From /api/globalstats: up to 75 min old.")
+
+QUEUE_JOBS = Family(
+    "pybossa_queue_jobs",
+    "Background jobs waiting in the queue. From /admin/rq/queues.json, as of the poll.",
+    ("queue",),
+)
+
+
+class Totals(Struct, frozen=True):
+    """The object `stats` of /stats/."""
+
+    n_anon: Count | None = None
+    n_auth: Count | None = None
+    n_published_projects: Count | None = None
+    n_draft_projects: Count | None = None
+    n_tasks: Count | None = None
+    n_task_runs: Count | None = None
+
+
+class Bar(Struct, frozen=True):
+    """One value of a chart: `value` holds its position and the number."""
+
+    label: str
+    value: tuple[int, Count]
+
+
+class Chart(Struct, frozen=True):
+    """Totals as /stats/ repeats them for its charts."""
+
+    values: tuple[Bar, ...] = ()
+
+
+class TopProject(Struct):
+    """One of the projects with the most task runs."""
+
+    short_name: str
+    n_answers: Count
+
+
+class TopUser(Struct):
+    """One of the users with the most task runs, without who it is."""
+
+    n_answers: Count
+
+
+class Stats(Struct):
+    """The reply of /stats/. The documentation spells the top lists in two ways."""
+
+    stats: Totals = Totals()
+    users: Chart = Chart()
+    projects: Chart = Chart()
+    tasks: Chart = Chart()
+    top5_projects_24_hours: list[TopProject] | None = None
+    top_5_projects_24_hours: list[TopProject] | None = None
+    top5_users_24_hours: list[TopUser] | None = None
+    top_5_users_24_hours: list[TopUser] | None = None
+    locs: list[msgspec.Raw] | str | None = None
+
+
+class GlobalStats(Struct):
+    """The reply of /api/globalstats; `categories` is a list of objects with one key each."""
+
+    n_results: Count
+    n_pending_tasks: Annotated[int, Meta(ge=-(2**53), le=2**53)]
+    categories: list[dict[str, Count]]
+    n_tasks: Count | None = None
+
+
+class Queue(Struct):
+    """A queue of background jobs."""
+
+    name: str
+    count: Count
+
+
+class Queues(Struct):
+    """The reply of /admin/rq/queues.json; `status` stands there alone when the server cannot tell."""
+
+    queues: list[Queue] | None = None
+    status: str | None = None
+
+
+def stats_samples(stats: Stats) -> list[Sample]:
+    """Map /stats/. Raises InvalidResponseError when a total stands neither in `stats` nor in its chart."""
+    totals = stats.stats
+    return [
+        USERS.sample(_total("n_anon", totals.n_anon, stats.users, "Anonymous"), kind="anonymous"),
+        USERS.sample(_total("n_auth", totals.n_auth, stats.users, "Authenticated"), kind="authenticated"),
+        PROJECTS.sample(
+            _total("n_published_projects", totals.n_published_projects, stats.projects, "Published"), status="published"
+        ),
+        PROJECTS.sample(_total("n_draft_projects", totals.n_draft_projects, stats.projects, "Draft"), status="draft"),
+        TASKS.sample(_total("n_tasks", totals.n_tasks, stats.tasks, "Tasks")),
+        TASK_RUNS.sample(_total("n_task_runs", totals.n_task_runs, stats.tasks, "Answers")),
+        *_top_samples(stats),
+        *_location_samples(stats.locs),
+    ]
+
+
+def _total(key: str, value: int | None, chart: Chart, label: str) -> int:
+    if value is not None:
+        return value
+    for bar in chart.values:
+        if bar.label == label:
+            return bar.value[1]
+    raise InvalidResponseError(f"GET {STATS}: neither `$.stats.{key}` nor a chart value labelled {label} is there")
+
+
+def _top_samples(stats: Stats) -> Iterator[Sample]:
+    projects = _either(stats.top5_projects_24_hours, stats.top_5_projects_24_hours, "top5_projects_24_hours")
+    users = _either(stats.top5_users_24_hours, stats.top_5_users_24_hours, "top5_users_24_hours")
+    for rank, project in enumerate(projects[:TOP], start=1):
+        yield TOP_PROJECT_TASK_RUNS.sample(project.n_answers, rank=str(rank), project=project.short_name)
+    for rank, user in enumerate(users[:TOP], start=1):
+        yield TOP_USER_TASK_RUNS.sample(user.n_answers, rank=str(rank))
+
+
+def _either(one: list[T] | None, other: list[T] | None, key: str) -> list[T]:
+    top = other if one is None else one
+    if top is None:
+        raise InvalidResponseError(f"GET {STATS}: `$.{key}` is missing")
+    return top
+
+
+def _location_samples(locations: list[msgspec.Raw] | str | None) -> Iterator[Sample]:
+    if isinstance(locations, str):
+        try:
+            locations = msgspec.json.decode(locations, type=list[msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError):
+            raise InvalidResponseError(f"GET {STATS}: the text of `$.locs` is not a list") from None
+    if locations is not None:
+        yield CONTRIBUTOR_LOCATIONS.sample(len(locations))
+
+
+def globalstats_samples(stats: GlobalStats) -> list[Sample]:
+    """Map /api/globalstats. Raises InvalidResponseError unless `categories` ends with the featured and draft entries.
+
+    A category may itself be called "featured" or "draft", so only the last two entries are taken for these.
+    """
+    samples = [RESULTS.sample(stats.n_results), PENDING_TASK_RUNS.sample(stats.n_pending_tasks)]
+    if stats.n_tasks is not None:
+        samples.append(REQUESTED_TASK_RUNS.sample(stats.n_tasks))
+    match [entry for category in stats.categories for entry in category.items()]:
+        case [*categories, ("featured", featured), ("draft", _)]:
+            samples += [CATEGORY_PROJECTS.sample(projects, category=name) for name, projects in categories]
+            samples.append(FEATURED_PROJECTS.sample(featured))
+        case _:
+            raise InvalidResponseError(f"GET {GLOBALSTATS}: `$.categories` does not end with featured and draft")
+    return samples
+
+
+def queue_samples(reply: Queues) -> list[Sample]:
+    """Map the queues. Raises InvalidResponseError for the 200 with which a server says that it cannot tell."""
+    if reply.queues is None:
+        raise InvalidResponseError(
+            f"GET {QUEUES}: `$.queues` is missing{': the server reports an error' if reply.status == 'error' else ''}",
+            remedy="set REDIS_URL in the server's settings, or turn the collector queues off",
+        )
+    return [QUEUE_JOBS.sample(queue.count, queue=queue.name) for queue in reply.queues]
+
+
+async def collect_stats(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
+    """Read /stats/."""
+    with signed_in():
+        return stats_samples(await client.get_as(Stats, STATS, params={"response_format": "json"}))
+
+
+async def collect_globalstats(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
+    """Read /api/globalstats."""
+    with signed_in():
+        return globalstats_samples(await client.get_as(GlobalStats, GLOBALSTATS))
+
+
+async def collect_queues(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
+    """Read the depth of the job queues."""
+    with signed_in():
+        return queue_samples(await client.get_as(Queues, QUEUES))
+
+
+STATS_COLLECTOR = Collector(
+    "stats",
+    (USERS, PROJECTS, TASKS, TASK_RUNS, TOP_PROJECT_TASK_RUNS, TOP_USER_TASK_RUNS, CONTRIBUTOR_LOCATIONS),
+    timedelta(minutes=15),
+    collect_stats,
+    lambda _: Probe(STATS, {"response_format": "json"}),
+    planned_requests=lambda _: 1,
+)
+
+GLOBALSTATS_COLLECTOR = Collector(
+    "globalstats",
+    (RESULTS, REQUESTED_TASK_RUNS, PENDING_TASK_RUNS, CATEGORY_PROJECTS, FEATURED_PROJECTS),
+    timedelta(minutes=15),
+    collect_globalstats,
+    lambda _: Probe(GLOBALSTATS),
+    planned_requests=lambda _: 1,
+)
+
+QUEUES_COLLECTOR = Collector(
+    "queues",
+    (QUEUE_JOBS,),
+    timedelta(minutes=5),
+    collect_queues,
+    lambda _: Probe(QUEUES),
+    planned_requests=lambda _: 1,
+    enabled=False,
+    right="administrator",
+)

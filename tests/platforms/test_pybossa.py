@@ -1,0 +1,495 @@
+"""PYBOSSA: replies recorded from a v4.0.3 server on 2026-11-20, and the shapes that other versions send."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.api.client import Access, Client
+from exporter.errors import CollectError, IncompleteError, InvalidResponseError, RedirectError, UnauthorizedError
+from exporter.metrics import Sample
+from exporter.platforms.pybossa import PLATFORM
+from exporter.platforms.pybossa.settings import PybossaSettings
+from tests.platforms.conftest import Handler, exposition_lines
+
+FIXTURES = Path(__file__).parent / "pybossa"
+NOW = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
+COLLECTORS = {collector.name: collector for collector in PLATFORM.collectors}
+
+ClientFor = Callable[[Access, Handler], Client]
+Collect = Callable[..., Any]
+
+
+def recorded(name: str) -> Any:
+    return json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+class Server:
+    """Answers as the recorded server did; `replies` replaces what a path answers."""
+
+    def __init__(self, **replies: Any) -> None:
+        self.requests: list[httpx.Request] = []
+        self.replies = {
+            "/stats/": recorded("stats"),
+            "/api/globalstats": recorded("api_globalstats"),
+            "/api/category": recorded("api_category"),
+            "/api/project": recorded("api_project"),
+            "/api/projectstats": recorded("api_projectstats"),
+            "/admin/rq/queues.json": recorded("admin_rq_queues"),
+        }
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        reply = self.replies[request.url.path]
+        if isinstance(reply, httpx.Response):
+            return reply
+        if isinstance(reply, list):
+            last_id, limit = int(request.url.params.get("last_id", 0)), int(request.url.params["limit"])
+            reply = [row for row in reply if row["id"] > last_id][:limit]
+        return httpx.Response(200, json=reply)
+
+
+def settings(**keys: Any) -> PybossaSettings:
+    return PybossaSettings(name="crowd", platform="pybossa", url="https://crowd.example.org", **keys)
+
+
+@pytest.fixture
+def collect(client_for: ClientFor) -> Collect:
+    """Run one collector against a server."""
+
+    async def run(name: str, server: Handler, **keys: Any) -> list[Sample]:
+        target = settings(**keys)
+        async with client_for(PLATFORM.access(target), server).session() as client:
+            return await COLLECTORS[name].collect(client, target, NOW)
+
+    return run
+
+
+def values(samples: Iterable[Sample], family: str) -> dict[tuple[str, ...], float]:
+    return {sample.labels: sample.value for sample in samples if sample.family.name == family}
+
+
+async def test_every_collector_gives_the_golden_lines_of_the_recorded_server(collect: Collect, golden: Any) -> None:
+    samples = [sample for name in COLLECTORS for sample in await collect(name, Server(), api_key="k")]
+
+    golden(FIXTURES / "expected.prom", samples)
+
+
+async def test_samples_belong_to_the_families_that_the_collector_declares(collect: Collect) -> None:
+    for name, collector in COLLECTORS.items():
+        assert {sample.family for sample in await collect(name, Server())} <= set(collector.families)
+
+
+async def test_people_and_page_contents_are_in_no_sample(collect: Collect) -> None:
+    """The recorded top list names four users in two ways, and projects carry a page in `info`."""
+    lines = exposition_lines([sample for name in COLLECTORS for sample in await collect(name, Server())])
+
+    for user in recorded("stats")["top5_users_24_hours"]:
+        assert user["name"] not in lines
+        assert user["fullname"] not in lines
+    assert "<div>" not in lines
+
+
+async def test_an_empty_server_has_zeros_and_no_top_lists(collect: Collect) -> None:
+    server = Server()
+    server.replies["/stats/"] = recorded("stats_empty_server")
+    server.replies |= {"/api/category": [], "/api/project": [], "/api/projectstats": []}
+
+    samples = await collect("stats", server)
+
+    assert {sample.value for sample in samples} == {0.0}
+    assert len(samples) == 6
+    assert await collect("projects", server) == []
+
+
+async def test_requests_ask_for_json_in_both_ways_and_with_the_right_slashes(collect: Collect) -> None:
+    server = Server()
+    for name in ("stats", "globalstats"):
+        await collect(name, server)
+
+    assert [str(request.url) for request in server.requests] == [
+        "https://crowd.example.org/stats/?response_format=json",
+        "https://crowd.example.org/api/globalstats",
+    ]
+    assert {request.headers["content-type"] for request in server.requests} == {"application/json"}
+
+
+async def test_without_a_key_nothing_is_sent_as_authorization(collect: Collect) -> None:
+    server = Server()
+    await collect("projects", server)
+
+    assert all("authorization" not in request.headers for request in server.requests)
+    assert all("all" not in request.url.params for request in server.requests)
+
+
+async def test_with_a_key_it_is_sent_raw_and_lists_ask_for_the_projects_of_all_owners(collect: Collect) -> None:
+    server = Server()
+    await collect("projects", server, api_key="5e6b0ae4")
+
+    assert {request.headers["authorization"] for request in server.requests} == {"5e6b0ae4"}
+    assert {request.url.params["all"] for request in server.requests} == {"1"}
+    assert all("5e6b0ae4" not in str(request.url) for request in server.requests)
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+async def test_a_redirect_to_the_sign_in_page_is_unauthorized(collect: Collect, name: str) -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(302, headers={"location": "/account/signin?next=%2Fstats%2F"})
+
+    with pytest.raises(UnauthorizedError) as caught:
+        await collect(name, server)
+
+    assert "api_key" in caught.value.remedy
+
+
+async def test_any_other_redirect_stays_one(collect: Collect) -> None:
+    with pytest.raises(RedirectError):
+        await collect("stats", lambda _: httpx.Response(308, headers={"location": "https://crowd.example.org/x"}))
+
+
+async def test_html_with_status_200_is_invalid(collect: Collect) -> None:
+    """A proxy that strips Content-Type from requests makes the server answer with its web page."""
+    with pytest.raises(InvalidResponseError, match=r"/stats/: the body is not JSON"):
+        await collect("stats", lambda _: httpx.Response(200, html="<html>"))
+
+
+@pytest.mark.parametrize(
+    ("total", "chart", "label", "family", "labels"),
+    [
+        ("n_anon", "users", "Anonymous", "pybossa_users", ("anonymous",)),
+        ("n_auth", "users", "Authenticated", "pybossa_users", ("authenticated",)),
+        ("n_published_projects", "projects", "Published", "pybossa_projects", ("published",)),
+        ("n_draft_projects", "projects", "Draft", "pybossa_projects", ("draft",)),
+        ("n_tasks", "tasks", "Tasks", "pybossa_tasks", ()),
+        ("n_task_runs", "tasks", "Answers", "pybossa_task_runs", ()),
+    ],
+)
+async def test_a_missing_total_is_read_from_the_chart_and_missing_there_too_is_an_error(
+    collect: Collect, total: str, chart: str, label: str, family: str, labels: tuple[str, ...]
+) -> None:
+    server = Server()
+    stats = server.replies["/stats/"]
+    del stats["stats"][total]
+    bar = next(bar for bar in stats[chart]["values"] if bar["label"] == label)
+    bar["value"] = [0, 4711]
+
+    assert values(await collect("stats", server), family)[labels] == 4711
+
+    stats[chart]["values"].remove(bar)
+    with pytest.raises(InvalidResponseError, match=rf"GET /stats/: .*stats\.{total}.*{label}"):
+        await collect("stats", server)
+
+
+async def test_stats_win_over_the_chart(collect: Collect) -> None:
+    server = Server()
+    server.replies["/stats/"]["stats"]["n_anon"] = 7
+
+    assert values(await collect("stats", server), "pybossa_users")["anonymous",] == 7
+
+
+async def test_stats_may_lack_the_object_of_totals(collect: Collect) -> None:
+    server = Server()
+    del server.replies["/stats/"]["stats"]
+
+    assert exposition_lines(await collect("stats", server)) == exposition_lines(await collect("stats", Server()))
+
+
+async def test_top_lists_are_read_under_the_other_documented_spelling(collect: Collect) -> None:
+    server = Server()
+    stats = server.replies["/stats/"]
+    for kind in ("projects", "users"):
+        stats[f"top_5_{kind}_24_hours"] = stats.pop(f"top5_{kind}_24_hours")
+
+    assert exposition_lines(await collect("stats", server)) == exposition_lines(await collect("stats", Server()))
+
+
+@pytest.mark.parametrize("key", ["top5_projects_24_hours", "top5_users_24_hours"])
+async def test_a_missing_top_list_is_an_error(collect: Collect, key: str) -> None:
+    server = Server()
+    del server.replies["/stats/"][key]
+
+    with pytest.raises(InvalidResponseError, match=rf"GET /stats/: .*{key}"):
+        await collect("stats", server)
+
+
+async def test_no_more_than_five_ranks_are_exposed(collect: Collect) -> None:
+    server = Server()
+    server.replies["/stats/"]["top5_users_24_hours"] = [{"n_answers": n} for n in (9, 8, 7, 6, 5, 4)]
+
+    assert values(await collect("stats", server), "pybossa_top_user_task_runs") == {
+        (rank,): value for rank, value in zip("12345", (9, 8, 7, 6, 5), strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("locations", "number"),
+    [
+        ([], 0),
+        ([{"loc": {"latitude": 1.5, "longitude": 2.5}}], 1),
+        ("[]", 0),
+        ('[{"loc": {}}, {"loc": {}}]', 2),
+        (None, None),
+    ],
+)
+async def test_locations_come_as_a_list_as_a_list_in_a_text_or_not_at_all(
+    collect: Collect, locations: Any, number: int | None
+) -> None:
+    server = Server()
+    server.replies["/stats/"]["locs"] = locations
+
+    expected = {} if number is None else {(): number}
+    assert values(await collect("stats", server), "pybossa_contributor_locations") == expected
+
+
+@pytest.mark.parametrize("locations", ["", "{}", "[", 5])
+async def test_locations_that_are_no_list_are_an_error(collect: Collect, locations: Any) -> None:
+    server = Server()
+    server.replies["/stats/"]["locs"] = locations
+
+    with pytest.raises(InvalidResponseError, match=r"GET /stats/: .*locs"):
+        await collect("stats", server)
+
+
+async def test_a_category_may_be_called_as_the_closing_entries_are(collect: Collect) -> None:
+    server = Server()
+    server.replies["/api/globalstats"]["categories"] = [{"draft": 3}, {"featured": 4}, {"featured": 1}, {"draft": 2}]
+
+    samples = await collect("globalstats", server)
+
+    assert values(samples, "pybossa_category_projects") == {("draft",): 3, ("featured",): 4}
+    assert values(samples, "pybossa_featured_projects") == {(): 1}
+
+
+async def test_pending_task_runs_may_be_negative(collect: Collect) -> None:
+    server = Server()
+    server.replies["/api/globalstats"]["n_pending_tasks"] = -12
+
+    assert values(await collect("globalstats", server), "pybossa_pending_task_runs") == {(): -12}
+
+
+async def test_old_servers_do_not_tell_the_requested_task_runs(collect: Collect) -> None:
+    server = Server()
+    del server.replies["/api/globalstats"]["n_tasks"]
+
+    samples = await collect("globalstats", server)
+
+    assert values(samples, "pybossa_requested_task_runs") == {}
+    assert values(samples, "pybossa_results") == {(): 3}
+
+
+@pytest.mark.parametrize("categories", [[], [{"thinking": 4}], [{"draft": 1}, {"featured": 1}], [{"featured": 1}, {}]])
+async def test_categories_without_their_closing_entries_are_an_error(collect: Collect, categories: Any) -> None:
+    server = Server()
+    server.replies["/api/globalstats"]["categories"] = categories
+
+    with pytest.raises(InvalidResponseError, match=r"GET /api/globalstats: .*categories"):
+        await collect("globalstats", server)
+
+
+async def test_drafts_have_no_series_although_projectstats_lists_them(collect: Collect) -> None:
+    """The recorded server has rows of six projects; 4 and 5 are drafts."""
+    samples = await collect("projects", Server())
+
+    assert values(samples, "pybossa_project_tasks") == {("1",): 12, ("2",): 8, ("3",): 5, ("6",): 1}
+
+
+async def test_means_and_times_of_projects_without_task_runs_are_absent(collect: Collect) -> None:
+    """Project 6 has no task run: its mean duration is reported as 0, its last activity as null."""
+    samples = await collect("projects", Server())
+
+    assert ("6",) not in values(samples, "pybossa_project_task_run_seconds")
+    assert ("6",) not in values(samples, "pybossa_project_last_activity_timestamp_seconds")
+    assert values(samples, "pybossa_project_task_runs")["6",] == 0
+
+
+@pytest.mark.parametrize(
+    ("last_activity", "unix_time"),
+    [
+        ("0", None),
+        (None, None),
+        ("2026-11-20T18:38:24.251209", datetime(2026, 11, 20, 18, 38, 24, 251209, UTC).timestamp()),
+        ("2026-11-20T18:38:24", datetime(2026, 11, 20, 18, 38, 24, tzinfo=UTC).timestamp()),
+        ("2026-11-20T19:38:24+01:00", datetime(2026, 11, 20, 18, 38, 24, tzinfo=UTC).timestamp()),
+    ],
+)
+async def test_last_activity_is_utc_and_absent_when_unset(
+    collect: Collect, last_activity: str | None, unix_time: float | None
+) -> None:
+    server = Server()
+    server.replies["/api/projectstats"] = [{**recorded("api_projectstats")[0], "last_activity": last_activity}]
+
+    expected = {} if unix_time is None else {("1",): unix_time}
+    samples = await collect("projects", server)
+    assert values(samples, "pybossa_project_last_activity_timestamp_seconds") == expected
+
+
+async def test_last_activity_that_is_no_time_is_an_error_that_does_not_repeat_it(collect: Collect) -> None:
+    server = Server()
+    server.replies["/api/projectstats"][0]["last_activity"] = "yesterday"
+
+    with pytest.raises(InvalidResponseError, match=r"GET /api/projectstats: .*last_activity") as caught:
+        await collect("projects", server)
+
+    assert "yesterday" not in str(caught.value)
+
+
+async def test_a_category_that_is_unset_or_unknown_is_empty(collect: Collect) -> None:
+    server = Server()
+    server.replies["/api/project"][0]["category_id"] = None
+    server.replies["/api/project"][1]["category_id"] = 99
+
+    projects = values(await collect("projects", server), "pybossa_project_info")
+    assert {labels[0]: labels[3] for labels in projects} == {"1": "", "2": "", "3": "thinking", "6": "thinking"}
+
+
+async def test_names_with_quotes_backslashes_and_newlines_are_kept(collect: Collect) -> None:
+    """Project 6 was given all three on the recorded server."""
+    projects = values(await collect("projects", Server()), "pybossa_project_info")
+
+    assert ("6", "empty", 'Empty "quoted" \\ back\nline', "thinking") in projects
+
+
+async def test_walks_go_on_after_short_pages_until_an_empty_one(collect: Collect) -> None:
+    """Hidden rows make pages short; here every page holds one row."""
+    server = Server()
+
+    def one_at_a_time(request: httpx.Request) -> httpx.Response:
+        rows = server(request).json()
+        return httpx.Response(200, json=rows[:1])
+
+    assert exposition_lines(await collect("projects", one_at_a_time)) == exposition_lines(
+        await collect("projects", Server())
+    )
+
+
+async def test_a_server_that_ignores_last_id_is_incomplete(collect: Collect) -> None:
+    server = Server()
+
+    def circular(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=server.replies[request.url.path])
+
+    with pytest.raises(IncompleteError):
+        await collect("projects", circular)
+
+
+async def test_queues_that_the_server_cannot_tell_are_an_error_with_the_remedy(collect: Collect) -> None:
+    server = Server()
+    server.replies["/admin/rq/queues.json"] = {"status": "error"}
+
+    with pytest.raises(InvalidResponseError, match=r"queues\.json: .*reports an error") as caught:
+        await collect("queues", server)
+
+    assert "REDIS_URL" in caught.value.remedy
+
+
+async def test_queues_refused_with_a_web_page_are_unauthorized(collect: Collect) -> None:
+    with pytest.raises(UnauthorizedError):
+        await collect("queues", lambda _: httpx.Response(401, html="<h1>Unauthorized</h1>"))
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "place", "value"),
+    [
+        ("stats", "/stats/", ("stats", "n_anon"), -1),
+        ("stats", "/stats/", ("stats", "n_auth"), "4"),
+        ("stats", "/stats/", ("users", "values", 0, "value"), [0]),
+        ("stats", "/stats/", ("top5_projects_24_hours", 0, "short_name"), None),
+        ("stats", "/stats/", ("top5_users_24_hours", 0, "n_answers"), 1.5),
+        ("globalstats", "/api/globalstats", ("n_results",), None),
+        ("globalstats", "/api/globalstats", ("n_tasks",), -1),
+        ("globalstats", "/api/globalstats", ("n_pending_tasks",), "150"),
+        ("globalstats", "/api/globalstats", ("categories", 0, "thinking"), -4),
+        ("projects", "/api/category", (0, "short_name"), 1),
+        ("projects", "/api/project", (0, "short_name"), 1),
+        ("projects", "/api/project", (0, "name"), None),
+        ("projects", "/api/project", (0, "category_id"), "1"),
+        ("projects", "/api/projectstats", (0, "n_tasks"), None),
+        ("projects", "/api/projectstats", (0, "n_completed_tasks"), -1),
+        ("projects", "/api/projectstats", (0, "n_task_runs"), "33"),
+        ("projects", "/api/projectstats", (0, "n_results"), 2.5),
+        ("projects", "/api/projectstats", (0, "n_volunteers"), None),
+        ("projects", "/api/projectstats", (0, "overall_progress"), 101),
+        ("projects", "/api/projectstats", (0, "average_time"), -0.5),
+        ("projects", "/api/projectstats", (0, "last_activity"), 0),
+        ("queues", "/admin/rq/queues.json", ("queues", 0, "name"), 1),
+        ("queues", "/admin/rq/queues.json", ("queues", 0, "count"), -1),
+    ],
+)
+async def test_a_value_of_the_wrong_kind_is_invalid_and_names_endpoint_and_key(
+    collect: Collect, name: str, endpoint: str, place: tuple[Any, ...], value: Any
+) -> None:
+    server = Server()
+    *path, key = place
+    part = server.replies[endpoint]
+    for step in path:
+        part = part[step]
+    part[key] = value
+
+    with pytest.raises(CollectError) as caught:
+        await collect(name, server)
+
+    assert type(caught.value) is InvalidResponseError
+    assert endpoint in str(caught.value)
+    assert (str(key) if key != "thinking" else "categories") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "place"),
+    [
+        ("stats", "/stats/", ("top5_projects_24_hours", 0, "n_answers")),
+        ("globalstats", "/api/globalstats", ("n_results",)),
+        ("globalstats", "/api/globalstats", ("n_pending_tasks",)),
+        ("globalstats", "/api/globalstats", ("categories",)),
+        ("projects", "/api/category", (0, "short_name")),
+        ("projects", "/api/project", (0, "name")),
+        ("projects", "/api/projectstats", (0, "project_id")),
+        ("projects", "/api/projectstats", (0, "last_activity")),
+        ("queues", "/admin/rq/queues.json", ("queues",)),
+        ("queues", "/admin/rq/queues.json", ("queues", 0, "count")),
+    ],
+)
+async def test_a_missing_key_is_invalid_and_names_endpoint_and_key(
+    collect: Collect, name: str, endpoint: str, place: tuple[Any, ...]
+) -> None:
+    server = Server()
+    *path, key = place
+    part = server.replies[endpoint]
+    for step in path:
+        part = part[step]
+    del part[key]
+
+    with pytest.raises(InvalidResponseError) as caught:
+        await collect(name, server)
+
+    assert endpoint in str(caught.value)
+    assert str(key) in str(caught.value)
+
+
+def test_queues_without_a_key_are_a_problem() -> None:
+    assert list(settings(collectors={"queues": True}).problems()) == [
+        ("collectors.queues", "needs an administrator's key; give api_key_file or api_key, or turn queues off")
+    ]
+    assert list(settings(collectors={"queues": True}, api_key="k").problems()) == []
+    assert list(settings(collectors={"queues": False}).problems()) == []
+    assert list(settings().problems()) == []
+
+
+def test_defaults_are_those_of_the_metric_contract() -> None:
+    assert {
+        name: (collector.enabled, collector.interval.total_seconds() / 60) for name, collector in COLLECTORS.items()
+    } == {"stats": (True, 15), "globalstats": (True, 15), "projects": (False, 60), "queues": (False, 5)}
+
+
+async def test_planned_requests_are_those_of_a_site_of_the_planned_size(collect: Collect) -> None:
+    server = Server()
+    project, row = recorded("api_project")[0], recorded("api_projectstats")[0]
+    server.replies["/api/project"] = [{**project, "id": number} for number in range(1, 1001)]
+    server.replies["/api/projectstats"] = [{**row, "id": n, "project_id": n} for n in range(1, 2001)]
+
+    await collect("projects", server)
+
+    assert len(server.requests) == COLLECTORS["projects"].planned_requests(settings())
