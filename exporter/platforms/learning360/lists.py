@@ -1,0 +1,105 @@
+"""Reading lists of 360Learning page by page, whichever API version the target has; nothing else needs to know which."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
+
+from exporter.api.client import Client
+from exporter.api.pagination import link_pages
+from exporter.api.reply import Reply, decode
+from exporter.errors import NotFoundError
+from exporter.platforms.learning360 import records, v1
+from exporter.platforms.learning360.settings import Learning360Settings
+
+
+class Record(Protocol):
+    """Anything with the id by which a walk tells records apart."""
+
+    @property
+    def id(self) -> str: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[R]):
+    """A list and where it is; `from_v1` reads the array of v1 where that differs from a page of v2."""
+
+    endpoint: str
+    page: type[list[R]]
+    from_v1: Callable[[Reply], Sequence[R]] | None = None
+
+
+USERS = Listing("/users", list[records.User], v1.users)
+COURSES = Listing("/courses", list[records.Course], v1.courses)
+GROUPS = Listing("/groups", list[records.Group], v1.groups)
+ATTEMPTS = Listing("/courses/stats", list[records.Attempt], v1.attempts)
+PATHS = Listing("/paths", list[records.Path], v1.paths)
+PATH_SESSIONS = Listing("/paths/sessions", list[records.PathSession])
+PATH_STATS = Listing("/paths/stats", list[records.PathStat])
+CLASSROOMS = Listing("/classrooms", list[records.Classroom])
+SKILLS = Listing("/skills", list[records.Skill])
+SKILL_POWERS = Listing("/skills/powers", list[records.Skill])
+PROJECTS = Listing("/projects", list[records.Project])
+
+V1_SESSION_STATS = "/paths/sessions/{session}/stats/users"
+
+
+async def pages(client: Client, settings: Learning360Settings, listing: Listing[R]) -> AsyncIterator[Sequence[R]]:
+    """Walk a list to its end; v1 sends it whole. See `exporter.api.pagination` for what the walk promises."""
+    if settings.api_version == "v1":
+        reply = await client.get(listing.endpoint)
+        yield listing.from_v1(reply) if listing.from_v1 else decode(reply, listing.page)
+        return
+    async for page in link_pages(client, listing.endpoint, listing.page, identity):
+        yield page
+
+
+def identity(record: Record) -> bytes | str:
+    """Return the id as compactly as it goes: a walk keeps every one, and 24 hex digits are 12 bytes."""
+    try:
+        return bytes.fromhex(record.id)
+    except ValueError:
+        return record.id
+
+
+async def path_stat_pages(client: Client, settings: Learning360Settings) -> AsyncIterator[Sequence[records.PathStat]]:
+    """Walk all enrollments; v1 lists them per session, with one request each and a few at a time."""
+    if settings.api_version == "v2":
+        async for page in pages(client, settings, PATH_STATS):
+            yield page
+        return
+    missing: NotFoundError | None = None
+    answered = 0
+    async for sessions in pages(client, settings, PATH_SESSIONS):
+        remaining = iter(sessions)
+        while batch := list(islice(remaining, settings.concurrency)):
+            for stats in await client.concurrently(_v1_session_stats(client, session.id) for session in batch):
+                if isinstance(stats, NotFoundError):
+                    missing = stats
+                else:
+                    answered += 1
+                    yield stats
+    if missing and not answered:
+        raise missing
+
+
+async def _v1_session_stats(client: Client, session: str) -> Sequence[records.PathStat] | NotFoundError:
+    """Return the error of a session that vanished since it was listed; when all do, the endpoint is what is missing."""
+    try:
+        return v1.path_stats(await client.get(V1_SESSION_STATS, ids={"session": session}))
+    except NotFoundError as error:
+        return error
+
+
+async def count_by(
+    client: Client, settings: Learning360Settings, listing: Listing[R], labels: Callable[[R], tuple[str, ...]]
+) -> Counter[tuple[str, ...]]:
+    """Walk a list and count its records by label values."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    async for page in pages(client, settings, listing):
+        counts.update(map(labels, page))
+    return counts

@@ -1,0 +1,155 @@
+"""Paths of 360Learning: how many there are, their sessions, and how the enrollments in these stand."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from msgspec import UNSET
+
+from exporter.api.client import Client
+from exporter.metrics import Family, Sample
+from exporter.platform import Collector, Probe
+from exporter.platforms.learning360.counting import Windows, by_window, no_counts, state_samples
+from exporter.platforms.learning360.lists import PATH_SESSIONS, PATH_STATS, PATHS, count_by, path_stat_pages
+from exporter.platforms.learning360.records import PathSession, PathStat
+from exporter.platforms.learning360.settings import Learning360Settings
+
+PATH_STATUSES = [("archived",), ("published",)]
+PHASES = [("upcoming",), ("open",), ("ended",)]
+KNOWN_STATUSES = (
+    "awaitingCorrection",
+    "late",
+    "notYetStarted",
+    "onTime",
+    "sessionNotOpened",
+    "successful",
+    "toRetake",
+    "unsuccessful",
+)
+ENROLLMENT_STATUSES = [*((status,) for status in KNOWN_STATUSES), ("other",)]
+
+_STATS = (
+    "Enrollments that ended by unenrolling are left out. From /paths/stats (API v1: the statistics of each session); "
+    "by default up to 1 h old."
+)
+
+PATHS_BY_STATUS = Family(
+    "learning360_paths",
+    "Paths by status, which API v1 does not tell (empty). From /paths; by default up to 1 h old.",
+    ("status",),
+)
+PATH_SESSIONS_BY_PHASE = Family(
+    "learning360_path_sessions",
+    "Path sessions that start after the poll (upcoming), have ended before it (ended), or run (open; some have no "
+    "end). From /paths/sessions; by default up to 1 h old.",
+    ("phase",),
+)
+PATH_ENROLLMENTS = Family(
+    "learning360_path_enrollments",
+    f"Enrollments of users in path sessions by the API's status, other for one not known here. {_STATS}",
+    ("status",),
+)
+PATH_ENROLLMENTS_OVERDUE = Family(
+    "learning360_path_enrollments_overdue",
+    f"Enrollments whose due date passed before they were completed. Not in API v1. {_STATS}",
+)
+PATH_ENROLLMENTS_STARTED = Family(
+    "learning360_path_enrollments_started",
+    f"Enrollments made in the rolling window before the poll. Not in API v1. {_STATS}",
+    ("window",),
+)
+PATH_COMPLETIONS = Family(
+    "learning360_path_completions",
+    f"Enrollments completed in the rolling window before the poll. {_STATS}",
+    ("window",),
+)
+
+
+def phase(session: PathSession, now: datetime) -> tuple[str]:
+    """Return the session's label value; a session that starts or ends right now is open or ended."""
+    if session.start_date > now:
+        return ("upcoming",)
+    return ("ended" if session.end_date is not None and session.end_date <= now else "open",)
+
+
+@dataclass(slots=True)
+class EnrollmentTotals:
+    """What is added up over all pages; `started` and `completed` are by narrowest window."""
+
+    now: datetime
+    windows: Windows
+    statuses: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    overdue: int = 0
+    started: list[int] = field(default_factory=no_counts)
+    completed: list[int] = field(default_factory=no_counts)
+
+    def add(self, stats: Sequence[PathStat]) -> None:
+        """Count the enrollments of a page."""
+        for stat in stats:
+            if stat.unenrolled_at is not None:
+                continue
+            self.statuses[stat.status.type if stat.status.type in KNOWN_STATUSES else "other",] += 1
+            if stat.enrolled_at is not UNSET:
+                self.started[self.windows.narrowest(stat.enrolled_at)] += 1
+            if stat.completed_at is not None:
+                self.completed[self.windows.narrowest(stat.completed_at)] += 1
+            elif stat.due_date is not None and stat.due_date < self.now:
+                self.overdue += 1
+
+
+def enrollment_samples(totals: EnrollmentTotals) -> list[Sample]:
+    """Map what both API versions tell."""
+    return [
+        *state_samples(PATH_ENROLLMENTS, ENROLLMENT_STATUSES, totals.statuses),
+        *(PATH_COMPLETIONS.sample(number, window=window) for window, number in by_window(totals.completed)),
+    ]
+
+
+def enrollment_date_samples(totals: EnrollmentTotals) -> list[Sample]:
+    """Map what v2 alone tells: when users were enrolled and until when they had time."""
+    return [
+        PATH_ENROLLMENTS_OVERDUE.sample(totals.overdue),
+        *(PATH_ENROLLMENTS_STARTED.sample(number, window=window) for window, number in by_window(totals.started)),
+    ]
+
+
+async def collect_paths(client: Client, settings: Learning360Settings, now: datetime) -> list[Sample]:
+    """Count all paths and path sessions."""
+    paths = await count_by(client, settings, PATHS, lambda path: (path.status,))
+    sessions = await count_by(client, settings, PATH_SESSIONS, lambda session: phase(session, now))
+    return [
+        *state_samples(PATHS_BY_STATUS, PATH_STATUSES, paths),
+        *state_samples(PATH_SESSIONS_BY_PHASE, PHASES, sessions),
+    ]
+
+
+async def collect_path_stats(client: Client, settings: Learning360Settings, now: datetime) -> list[Sample]:
+    """Read all enrollments; v1 tells no dates but that of completion, so that their series are absent there, not 0."""
+    totals = EnrollmentTotals(now, Windows.ending(now))
+    async for page in path_stat_pages(client, settings):
+        totals.add(page)
+    if settings.api_version == "v1":
+        return enrollment_samples(totals)
+    return [*enrollment_samples(totals), *enrollment_date_samples(totals)]
+
+
+PATHS_COLLECTOR = Collector(
+    "paths",
+    (PATHS_BY_STATUS, PATH_SESSIONS_BY_PHASE),
+    timedelta(hours=1),
+    collect_paths,
+    lambda _: Probe(PATHS.endpoint),
+    planned_requests=lambda _: 2,
+    right="paths:read",
+)
+
+PATH_STATS_COLLECTOR = Collector(
+    "path_stats",
+    (PATH_ENROLLMENTS, PATH_ENROLLMENTS_OVERDUE, PATH_ENROLLMENTS_STARTED, PATH_COMPLETIONS),
+    timedelta(hours=1),
+    collect_path_stats,
+    lambda settings: Probe(PATH_SESSIONS.endpoint if settings.api_version == "v1" else PATH_STATS.endpoint),
+    planned_requests=lambda settings: 10 if settings.api_version == "v2" else 1 + 500,
+    right="pathStats:read",
+)

@@ -1,0 +1,107 @@
+"""The records of 360Learning that are counted, in the shape of API v2 and with the fields that a series needs.
+
+None holds a person's name or address; ids of users serve to tell them apart and are not exposed.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct, UnsetType, field
+
+from exporter.api.reply import Percent
+
+Instant = Annotated[datetime, Meta(tz=True)]
+"""ISO 8601 with an offset: UTC as documented, any other is understood."""
+
+Milliseconds = Annotated[float, Meta(ge=0)]
+
+
+class User(Struct, rename="camel", gc=False):
+    """A row of /users; `deleted` is what older replies have instead of `status`."""
+
+    id: str = field(name="_id")
+    status: str | None = None
+    deleted: bool | None = None
+    last_login_date: Instant | None = None
+
+
+class Course(Struct, rename="camel", gc=False):
+    """A row of /courses; `type` is empty where API v1 does not tell it."""
+
+    id: str = field(name="_id")
+    name: str
+    status: str
+    type: str
+
+
+class Group(Struct, rename="camel", gc=False):
+    """A row of /groups; `public` is unset where API v1 does not tell it."""
+
+    id: str = field(name="_id")
+    public: bool | UnsetType
+
+
+class Attempt(Struct, rename="camel", gc=False):
+    """A row of /courses/stats: one play of a course by a user. `score` and `progress` are 0 to 100."""
+
+    id: str = field(name="_id")
+    course_id: str
+    user_id: str
+    time_spent: Milliseconds
+    progress: float
+    score: Percent | None = None
+    first_activity_at: Instant | None = None
+    last_activity_at: Instant | None = None
+    completed_at: Instant | None = None
+
+
+class Path(Struct, rename="camel", gc=False):
+    """A row of /paths; `status` is empty where API v1 does not tell it."""
+
+    id: str = field(name="_id")
+    status: str
+
+
+class PathSession(Struct, rename="camel", gc=False):
+    """A row of /paths/sessions."""
+
+    id: str = field(name="_id")
+    start_date: Instant
+    end_date: Instant | None = None
+
+
+class PathStatus(Struct, gc=False):
+    """Where an enrollment stands."""
+
+    type: str
+
+
+class PathStat(Struct, rename="camel", gc=False):
+    """A row of /paths/stats: one enrollment of a user in a path session; API v1 does not tell `enrolled_at`."""
+
+    id: str = field(name="_id")
+    status: PathStatus
+    enrolled_at: Instant | UnsetType
+    unenrolled_at: Instant | None = None
+    due_date: Instant | None = None
+    completed_at: Instant | None = None
+
+
+class Classroom(Struct, gc=False):
+    """A row of /classrooms."""
+
+    id: str = field(name="_id")
+
+
+class Skill(Struct, gc=False):
+    """A row of /skills, or of /skills/powers: a user's hold on a skill."""
+
+    id: str = field(name="_id")
+    status: str
+
+
+class Project(Struct, gc=False):
+    """A row of /projects, the live projects."""
+
+    id: str = field(name="_id")
+    completed: bool
