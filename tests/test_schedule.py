@@ -1,0 +1,257 @@
+"""When collectors run: at once, then at stable phases that do not drift; and what is told when a run is not started."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.schedule import (
+    FIRST_RUN_SPACING_SECONDS,
+    FIRST_RUNS_WITHIN_SECONDS,
+    HEARTBEAT_SECONDS,
+    Phase,
+    Schedule,
+    phase,
+)
+
+HOUR = timedelta(hours=1)
+SHORT = timedelta(milliseconds=10)
+
+INTERVALS = st.timedeltas(timedelta(seconds=1), timedelta(days=7))
+MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2036, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+NAMES = st.text(min_size=1, max_size=20)
+
+
+def place_seconds(moment: datetime, interval: timedelta) -> float:
+    """Return how far a moment lies behind the last multiple of the interval since 1970."""
+    return moment.timestamp() % interval.total_seconds()
+
+
+@given(NAMES, INTERVALS)
+def test_a_phase_is_within_the_interval_and_the_same_every_time(name: str, interval: timedelta) -> None:
+    assert timedelta(0) <= phase(name, interval) < interval or interval == timedelta(0)
+    assert phase(name, interval) == phase(name, interval)
+
+
+def test_the_phase_of_a_name_is_the_same_in_every_process() -> None:
+    """Written down here, since a hash that is seeded per process would move every run at each restart."""
+    assert phase("academy/statistics", HOUR) == timedelta(seconds=520, microseconds=150_943)
+
+
+def test_phases_of_many_collectors_are_spread_evenly() -> None:
+    tenths = [0] * 10
+    for number in range(5000):
+        tenths[int(phase(f"site-{number}/people", HOUR) / HOUR * 10)] += 1
+
+    assert all(400 <= count <= 600 for count in tenths)
+
+
+@given(NAMES, INTERVALS, MOMENTS)
+def test_runs_do_not_drift_however_often_they_fire(name: str, interval: timedelta, start: datetime) -> None:
+    """Each fire is an interval behind the one before, at the name's own phase, wherever the first run fell."""
+    own = phase(name, interval)
+    trigger = Phase(interval, own)
+    fired = [trigger.get_next_fire_time(start, start)]
+    for _ in range(50):
+        fired.append(trigger.get_next_fire_time(fired[-1], fired[-1]))
+
+    for number, moment in enumerate(fired):
+        assert moment.timestamp() == pytest.approx(fired[0].timestamp() + number * interval.total_seconds(), abs=1e-3)
+    offset = (place_seconds(fired[-1], interval) - own.total_seconds()) % interval.total_seconds()
+    assert min(offset, interval.total_seconds() - offset) < 1e-3
+
+
+@given(NAMES, INTERVALS, MOMENTS)
+def test_the_run_after_the_first_comes_half_an_interval_later_at_least_and_one_and_a_half_at_most(
+    name: str, interval: timedelta, start: datetime
+) -> None:
+    following = Phase(interval, phase(name, interval)).get_next_fire_time(start, start)
+
+    assert interval / 2 - SHORT <= following - start <= 1.5 * interval + SHORT
+
+
+@given(NAMES, INTERVALS, MOMENTS)
+def test_a_trigger_that_never_fired_fires_within_an_interval(name: str, interval: timedelta, now: datetime) -> None:
+    following = Phase(interval, phase(name, interval)).get_next_fire_time(None, now)
+
+    assert timedelta(0) < following - now + SHORT <= interval + 2 * SHORT
+
+
+class Scheduled:
+    """A schedule, the runs that it started, and the ones that it did not."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.changed = asyncio.Event()
+        self.schedule = Schedule(self._skip)
+
+    def _skip(self, job_id: str, reason: str) -> None:
+        self.skipped.append((job_id, reason))
+        self.changed.set()
+
+    async def run(self, job_id: str) -> None:
+        self.started.append(job_id)
+        self.changed.set()
+
+    async def hang(self, job_id: str) -> None:
+        await self.run(job_id)
+        await asyncio.Event().wait()
+
+    async def until(self, *, started: int = 0, skipped: int = 0) -> None:
+        """Wait until so much has happened."""
+        async with asyncio.timeout(5):
+            while len(self.started) < started or len(self.skipped) < skipped:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture
+async def scheduled() -> AsyncIterator[Scheduled]:
+    scheduled = Scheduled()
+    yield scheduled
+    scheduled.schedule.stop()
+
+
+async def test_the_first_run_is_at_once_and_the_next_at_the_jobs_own_phase(scheduled: Scheduled) -> None:
+    scheduled.schedule.add("site/people", HOUR, scheduled.run)
+    scheduled.schedule.start()
+    started_at = datetime.now(UTC)
+    await scheduled.until(started=1)
+
+    assert datetime.now(UTC) - started_at < timedelta(seconds=1)
+    following = scheduled.schedule.next_run_at("site/people")
+    assert following is not None
+    assert place_seconds(following, HOUR) == pytest.approx(phase("site/people", HOUR).total_seconds(), abs=1e-3)
+    assert following - started_at > 0.49 * HOUR
+
+
+async def test_first_runs_start_one_after_the_other_and_all_before_readiness_stops_waiting() -> None:
+    schedule = Scheduled().schedule
+    waits_seconds = []
+    for number in range(6000):
+        added_at = datetime.now(UTC)
+        schedule.add(str(number), HOUR, Scheduled().run)
+        due = schedule.next_run_at(str(number)) if number in (0, 10, 4000, 5999) else None
+        if due:
+            waits_seconds.append((due - added_at).total_seconds())
+
+    assert waits_seconds[0] == pytest.approx(0, abs=0.5)
+    assert waits_seconds[1] == pytest.approx(10 * FIRST_RUN_SPACING_SECONDS, abs=0.5)
+    assert waits_seconds[2] == pytest.approx(4000 * FIRST_RUN_SPACING_SECONDS, abs=0.5)
+    assert waits_seconds[3] <= FIRST_RUNS_WITHIN_SECONDS
+
+
+async def test_runs_repeat_and_every_job_is_run_by_its_name(scheduled: Scheduled) -> None:
+    for job_id in ("a", "b"):
+        scheduled.schedule.add(job_id, SHORT, scheduled.run)
+    scheduled.schedule.start()
+    await scheduled.until(started=8)
+
+    assert scheduled.started.count("a") >= 2
+    assert scheduled.started.count("b") >= 2
+    assert scheduled.skipped == []
+
+
+async def test_a_run_that_is_due_while_the_one_before_still_goes_is_told_as_overlap(scheduled: Scheduled) -> None:
+    scheduled.schedule.add("slow", SHORT, scheduled.hang)
+    scheduled.schedule.start()
+    await scheduled.until(skipped=2)
+
+    assert scheduled.started == ["slow"]
+    assert set(scheduled.skipped) == {("slow", "overlap")}
+
+
+async def test_runs_that_were_due_while_the_process_slept_are_told_as_missed_and_only_the_last_is_made_up_for(
+    scheduled: Scheduled,
+) -> None:
+    """As after a laptop's sleep: 20 s at an interval of 2 s have passed before the scheduler looks again."""
+    scheduled.schedule.add("late", timedelta(seconds=2), scheduled.run)
+    scheduled.schedule.defer("late", -20 - HEARTBEAT_SECONDS)
+    scheduled.schedule.start()
+    await scheduled.until(started=1, skipped=5)
+
+    assert set(scheduled.skipped) == {("late", "missed")}
+    assert 8 <= len(scheduled.skipped) <= 13
+    assert len(scheduled.started) <= 2
+
+
+async def test_a_deferred_run_waits_that_long_and_a_little_apart_from_others() -> None:
+    scheduled = Scheduled()
+    for job_id in ("a", "b"):
+        scheduled.schedule.add(job_id, HOUR, scheduled.run)
+        scheduled.schedule.defer(job_id, 7200)
+    due = [scheduled.schedule.next_run_at(job_id) for job_id in ("a", "b")]
+    now = datetime.now(UTC)
+
+    for moment in due:
+        assert moment is not None
+        assert 7199 < (moment - now).total_seconds() < 7200 + HEARTBEAT_SECONDS
+    assert due[0] != due[1]
+
+
+async def test_a_run_can_defer_its_own_job(scheduled: Scheduled) -> None:
+    async def run(job_id: str) -> None:
+        scheduled.schedule.defer(job_id, 3600)
+        await scheduled.run(job_id)
+
+    scheduled.schedule.add("site/people", SHORT, run)
+    scheduled.schedule.start()
+    await scheduled.until(started=1)
+    following = scheduled.schedule.next_run_at("site/people")
+
+    assert following is not None
+    assert (following - datetime.now(UTC)).total_seconds() > 3590
+
+
+async def test_a_job_that_fails_runs_again_and_harms_no_other(scheduled: Scheduled) -> None:
+    async def fail(job_id: str) -> None:
+        await scheduled.run(job_id)
+        raise ZeroDivisionError
+
+    scheduled.schedule.add("broken", SHORT, fail)
+    scheduled.schedule.add("good", SHORT, scheduled.run)
+    scheduled.schedule.start()
+    await scheduled.until(started=8)
+
+    assert scheduled.started.count("broken") >= 2
+    assert scheduled.started.count("good") >= 2
+
+
+async def test_stopping_cancels_the_runs_under_way_and_starts_no_more() -> None:
+    scheduled = Scheduled()
+    cancelled = asyncio.Event()
+
+    async def run(job_id: str) -> None:
+        try:
+            await scheduled.hang(job_id)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    scheduled.schedule.add("slow", HOUR, run)
+    scheduled.schedule.start()
+    await scheduled.until(started=1)
+    scheduled.schedule.stop()
+
+    await asyncio.wait_for(cancelled.wait(), 5)
+    assert scheduled.started == ["slow"]
+
+
+async def test_the_heart_beats_at_once(scheduled: Scheduled) -> None:
+    beaten = asyncio.Event()
+
+    async def beat() -> None:
+        beaten.set()
+
+    scheduled.schedule.add_heartbeat(beat)
+    scheduled.schedule.start()
+
+    await asyncio.wait_for(beaten.wait(), 5)
+
+
+def test_an_unknown_job_has_no_next_run() -> None:
+    assert Scheduled().schedule.next_run_at("nobody/nothing") is None
