@@ -1,0 +1,98 @@
+"""The installed command: run to its end, or kept running for as long as a test wants."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+COMMAND = Path(sys.executable).with_name("engagement-exporter")
+PATIENCE_SECONDS = 60.0
+LISTENING = re.compile(r"event=listening host=(\S+) port=(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command that has ended left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An exporter that listens at `url`."""
+
+    process: Process
+    url: str
+
+
+async def start(program: str | Path, *arguments: str | Path, environment: dict[str, str] | None = None) -> Process:
+    """Start a program with both of its outputs captured."""
+    variables = {**os.environ, **(environment or {})}
+    return await asyncio.create_subprocess_exec(program, *arguments, stdout=PIPE, stderr=PIPE, env=variables)
+
+
+async def run(
+    *arguments: str | Path, program: Path | str = COMMAND, environment: dict[str, str] | None = None
+) -> Ended:
+    """Run a command until it ends by itself."""
+    return await ended(await start(program, *arguments, environment=environment))
+
+
+async def ended(process: Process) -> Ended:
+    """Wait until the program has ended, and kill it when that takes too long."""
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+    except TimeoutError:
+        process.kill()
+        raise
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def running(*arguments: str | Path) -> AsyncIterator[Running]:
+    """Run an exporter on a free port of this machine until the block ends."""
+    process = await start(COMMAND, *arguments, "--web.listen-address", "127.0.0.1:0")
+    try:
+        yield Running(process, await _url(process))
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await ended(process)
+
+
+async def _url(process: Process) -> str:
+    assert process.stderr is not None
+    said = ""
+    async for line in process.stderr:
+        said += line.decode()
+        if found := LISTENING.search(said):
+            return f"http://{found[1]}:{found[2]}"
+    raise AssertionError(f"the exporter ended instead of listening: {said}")
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Ask again and again until the condition holds; fails with TimeoutError when it never does."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.05)
+
+
+async def until_ready(url: str) -> None:
+    """Wait until every collector of the exporter at `url` has ended its first run."""
+    async with httpx.AsyncClient() as http:
+
+        async def is_ready() -> bool:
+            return (await http.get(f"{url}/-/ready")).status_code == 200
+
+        await until(is_ready)

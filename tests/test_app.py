@@ -1,0 +1,318 @@
+"""A running exporter over fake platforms: what it shows, when it is ready and healthy, and what harms whom."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import structlog.testing
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter import schedule
+from exporter.api.client import Client
+from exporter.app import HEARTBEAT_LOST_SECONDS, READY_WITHOUT_FIRST_RUNS_SECONDS, Exporter, serve
+from exporter.config import Config
+from exporter.errors import RateLimitedError, State, UnauthorizedError
+from exporter.exposition import Format
+from exporter.metrics import Sample
+from exporter.platform import Collect
+from exporter.snapshot import Key
+from tests.fakes import PEOPLE, PLACES, Clock, make_target, running
+
+PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
+SHORT = timedelta(milliseconds=20)
+
+
+async def people(client: Client, settings: Any, now: datetime) -> list[Sample]:
+    return [PEOPLE.sample(7)]
+
+
+async def places(client: Client, settings: Any, now: datetime) -> list[Sample]:
+    return [PLACES.sample(3, place="x")]
+
+
+async def refused(client: Client, settings: Any, now: datetime) -> list[Sample]:
+    raise UnauthorizedError("GET /things answered 401")
+
+
+async def hang(client: Client, settings: Any, now: datetime) -> list[Sample]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def in_turn(*answers: Sample | Exception) -> Collect[Any]:
+    """Collect one answer after the other, the last for ever."""
+    left = list(answers)
+
+    async def collect(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return [answer]
+
+    return collect
+
+
+def pausing(seconds: float, error: Exception | None = None) -> Collect[Any]:
+    """Meet a platform that asks for a pause, with or without giving its numbers first."""
+
+    async def collect(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        client.pace.pause(seconds)
+        if error:
+            raise error
+        return [PEOPLE.sample(7)]
+
+    return collect
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the event loop turn until the condition holds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event to wait on
+            await asyncio.sleep(0)
+
+
+def states(exporter: Exporter) -> dict[Key, State]:
+    return {entry.key: entry.state for entry in exporter.snapshot}
+
+
+def all_ran(exporter: Exporter) -> bool:
+    return State.PENDING not in states(exporter).values()
+
+
+def series(exporter: Exporter, name: str) -> dict[tuple[str, ...], float]:
+    """Return the values of a family's series on the page, by label values in order of label names."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(exporter.page(Format.TEXT).decode())
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def runs(logs: list[MutableMapping[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(log) for log in logs if log["event"] == "run"]
+
+
+def seconds_until_run(exporter: Exporter, key: Key) -> float:
+    next_run_at = exporter.next_run_at(key)
+    assert next_run_at is not None
+    return (next_run_at - datetime.now(UTC)).total_seconds()
+
+
+async def test_a_started_exporter_has_its_values_on_the_page_at_once() -> None:
+    async with running(make_target(people, places), make_target(people, places, name="other")) as exporter:
+        await until(lambda: all_ran(exporter))
+
+        assert series(exporter, "fake_people") == {("site",): 7, ("other",): 7}
+        assert series(exporter, "fake_places") == {("x", "site"): 3, ("x", "other"): 3}
+        assert series(exporter, "engagement_up") == {("fake", "site"): 1, ("fake", "other"): 1}
+        assert exporter.page(Format.OPENMETRICS).endswith(b"# EOF\n")
+
+
+async def test_it_is_ready_once_every_collector_ended_a_first_run_good_or_bad() -> None:
+    release = asyncio.Event()
+
+    async def waiting(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        await release.wait()
+        return []
+
+    async with running(make_target(refused, waiting)) as exporter:
+        assert not exporter.is_ready()
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.UNAUTHORIZED)
+        assert not exporter.is_ready()
+        release.set()
+        await until(lambda: all_ran(exporter))
+        assert exporter.is_ready()
+
+
+async def test_it_is_ready_after_half_a_minute_whatever_the_platforms_do() -> None:
+    clock = Clock()
+    async with running(make_target(hang, hang), clock=clock) as exporter:
+        clock.seconds += READY_WITHOUT_FIRST_RUNS_SECONDS - 1
+        assert not exporter.is_ready()
+        clock.seconds += 1
+        assert exporter.is_ready()
+
+
+async def test_its_health_is_its_heartbeat_and_not_its_platforms() -> None:
+    clock = Clock()
+    async with running(make_target(refused, hang), clock=clock) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.UNAUTHORIZED)
+        assert exporter.is_healthy()
+        assert series(exporter, "engagement_scheduler_heartbeat_timestamp_seconds") == {(): clock.now()}
+        clock.seconds += HEARTBEAT_LOST_SECONDS
+        assert not exporter.is_healthy()
+
+
+async def test_the_heart_keeps_beating_beside_runs_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "HEARTBEAT_SECONDS", 0.01)
+    clock = Clock()
+    async with running(make_target(hang, hang), clock=clock) as exporter:
+        clock.seconds += HEARTBEAT_LOST_SECONDS
+        assert not exporter.is_healthy()
+        await until(exporter.is_healthy)
+
+
+async def test_values_too_old_are_dropped_by_the_heartbeat_and_the_drop_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schedule, "HEARTBEAT_SECONDS", 0.01)
+    clock = Clock()
+    with structlog.testing.capture_logs() as logs:
+        async with running(make_target(people, hang, max_age="1h"), clock=clock) as exporter:
+            await until(lambda: series(exporter, "fake_people"))
+            clock.seconds += 3605
+            await until(lambda: not series(exporter, "fake_people"))
+            assert series(exporter, "engagement_collector_last_success_timestamp_seconds")
+
+    assert [log["collector"] for log in logs if log["event"] == "values dropped for age"] == ["people"]
+
+
+async def test_every_run_is_one_line_in_the_log() -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with running(make_target(people, refused)) as exporter:
+            await until(lambda: all_ran(exporter))
+
+    good, bad = sorted(runs(logs), key=lambda log: str(log["collector"]))
+    for log in (good, bad):
+        assert 0 <= log.pop("duration_seconds") < 5
+    assert good == {
+        "event": "run",
+        "log_level": "info",
+        "target": "site",
+        "collector": "people",
+        "state": "ok",
+        "samples": 1,
+    }
+    assert bad == {
+        "event": "run",
+        "log_level": "warning",
+        "target": "site",
+        "collector": "places",
+        "state": "unauthorized",
+        "error": "GET /things answered 401",
+        "remedy": UnauthorizedError.remedy,
+    }
+
+
+async def test_a_target_that_refuses_us_leaves_the_others_alone() -> None:
+    async with running(make_target(refused, refused), make_target(people, places, name="other")) as exporter:
+        await until(lambda: all_ran(exporter))
+
+        assert series(exporter, "engagement_up") == {("fake", "site"): 0, ("fake", "other"): 1}
+        assert series(exporter, "fake_people") == {("other",): 7}
+
+
+async def test_a_bug_in_a_collector_leaves_the_others_alone_and_runs_again() -> None:
+    collect = in_turn(ZeroDivisionError(), PEOPLE.sample(8))
+    with structlog.testing.capture_logs():
+        async with running(make_target(collect, places, interval=SHORT)) as exporter:
+            await until(lambda: states(exporter)[PEOPLE_KEY] is State.INTERNAL_ERROR)
+            await until(lambda: states(exporter)[PLACES_KEY] is State.OK)
+            await until(lambda: states(exporter)[PEOPLE_KEY] is State.OK)
+
+            assert series(exporter, "fake_people") == {("site",): 8}
+
+
+async def test_a_long_pause_of_the_platform_defers_the_run_that_met_it_and_is_shown() -> None:
+    clock = Clock()
+    target = make_target(pausing(120, RateLimitedError("GET /things answered 429")), hang)
+    async with running(target, clock=clock) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.RATE_LIMITED)
+
+        assert 119 < seconds_until_run(exporter, PEOPLE_KEY) < 130
+        paused_until = "engagement_api_paused_until_timestamp_seconds"
+        assert series(exporter, paused_until) == {("fake", "site"): clock.now() + 120}
+        clock.seconds += 121
+        assert series(exporter, paused_until) == {("fake", "site"): 0}
+
+
+async def test_a_run_that_falls_into_a_pause_is_not_started_but_counted_and_deferred() -> None:
+    """The pause is the target's: it also holds up the other collector, whose first run is due a moment later."""
+    started = 0
+
+    async def counted(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        nonlocal started
+        started += 1
+        client.pace.pause(120)
+        return []
+
+    with structlog.testing.capture_logs() as logs:
+        async with running(make_target(counted, hang, collectors={"people": {"interval": SHORT}})) as exporter:
+            await until(lambda: exporter.snapshot[PEOPLE_KEY].skipped["paused"])
+            assert 119 < seconds_until_run(exporter, PEOPLE_KEY) < 130
+
+    assert started == 1
+    skipped = {(log["collector"], log["reason"]) for log in logs if log["event"] == "run skipped"}
+    assert skipped == {("people", "paused"), ("places", "paused")}
+
+
+async def test_a_complete_run_that_used_up_the_window_is_not_repeated_before_its_time() -> None:
+    """Its numbers are fresh; to ask again as soon as the window opens would use up the next one too."""
+    async with running(make_target(pausing(60), hang, interval="1h")) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.OK)
+
+        assert seconds_until_run(exporter, PEOPLE_KEY) > 1700
+
+
+async def test_a_short_pause_does_not_bring_the_next_run_forward() -> None:
+    async with running(make_target(pausing(1, RateLimitedError("x")), hang, interval="1h")) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.RATE_LIMITED)
+
+        assert seconds_until_run(exporter, PEOPLE_KEY) > 1700
+
+
+async def test_a_run_that_is_due_while_it_still_goes_is_counted_as_overlap() -> None:
+    with structlog.testing.capture_logs():
+        async with running(make_target(hang, places, interval=SHORT)) as exporter:
+            await until(lambda: exporter.snapshot[PEOPLE_KEY].skipped["overlap"] >= 2)
+
+            skipped = series(exporter, "engagement_collector_skipped_runs_total")
+            assert skipped["people", "fake", "overlap", "site"] >= 2
+            assert skipped["places", "fake", "overlap", "site"] == 0
+
+
+async def test_a_collector_that_is_off_neither_runs_nor_shows() -> None:
+    async with running(make_target(people, hang, collectors={"places": False})) as exporter:
+        await until(lambda: all_ran(exporter))
+
+        assert list(states(exporter)) == [PEOPLE_KEY]
+        assert exporter.next_run_at(PLACES_KEY) is None
+        assert series(exporter, "engagement_up") == {("fake", "site"): 1}
+
+
+async def test_stopping_cancels_the_runs_under_way_and_keeps_the_page() -> None:
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def hangs(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        started.set()
+        try:
+            return await hang(client, settings, now)
+        finally:
+            cancelled.set()
+
+    async with running(make_target(people, hangs)) as exporter:
+        await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), 5)
+
+    assert series(exporter, "fake_people") == {("site",): 7}
+    assert states(exporter)[PLACES_KEY] is State.PENDING
+
+
+async def test_the_server_answers_until_it_is_told_to_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, structlog.testing.capture_logs() as logs:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        task = asyncio.create_task(serve(Exporter(Config((make_target(people, places),))), [listener]))
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            replies = [await http.get(path) for path in ("/metrics", "/-/healthy", "/")]
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(task, 10)
+
+    assert [reply.status_code for reply in replies] == [200, 200, 200]
+    assert logs[-1]["event"] == "stopped"
+    assert signal.getsignal(signal.SIGTERM) is not None

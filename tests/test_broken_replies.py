@@ -1,0 +1,338 @@
+"""Replies that no documentation promises, through the real collectors: a state with a message, never a wrong number."""
+
+import asyncio
+import copy
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+import structlog.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter import collection
+from exporter.collection import Result
+from exporter.errors import State
+from exporter.platform import Collector, Platform, installed
+from exporter.snapshot import admit
+from tests.fakes import NOW_SECONDS, make_client
+from tests.small_sites import REPLIES, SETTINGS
+
+PLATFORMS = installed()
+V2_ONLY = {"classrooms", "skills", "projects"}
+
+
+def platform_of(site: str) -> Platform[Any]:
+    return PLATFORMS[site.split(maxsplit=1)[0]]
+
+
+def collectors_of(site: str) -> Iterator[Collector[Any]]:
+    for collector in platform_of(site).collectors:
+        if site != "learning360 v1" or collector.name not in V2_ONLY:
+            yield collector
+
+
+COLLECTORS = {f"{site}/{collector.name}": (site, collector) for site in REPLIES for collector in collectors_of(site)}
+
+
+async def poll(site: str, collector: Collector[Any], bodies: Mapping[str, bytes], asked: set[str]) -> Result:
+    """Run a collector on the small site, whose replies at some paths have other bodies; `asked` gets the paths."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        asked.add(path)
+        if request.url.params.get("last_id", "0") != "0":
+            return httpx.Response(200, json=[])
+        body = bodies.get(path)
+        if body is None and path not in REPLIES[site]:
+            return httpx.Response(404)
+        return httpx.Response(200, content=json.dumps(REPLIES[site][path]).encode() if body is None else body)
+
+    client = make_client(handler, platform_of(site).access(SETTINGS[site]))
+    return await collection.run(client, collector, SETTINGS[site], lambda: NOW_SECONDS)
+
+
+def outcome(name: str, bodies: Mapping[str, bytes]) -> Result:
+    site, collector = COLLECTORS[name]
+    return asyncio.run(poll(site, collector, bodies, set()))
+
+
+def paths_of(name: str) -> list[str]:
+    """Return the paths that the collector asks on the small site."""
+    asked: set[str] = set()
+    site, collector = COLLECTORS[name]
+    asyncio.run(poll(site, collector, {}, asked))
+    return sorted(asked)
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_the_small_site_is_complete(name: str) -> None:
+    """Else the tests below would prove nothing: without a broken reply every collector is ok and has samples."""
+    result = outcome(name, {})
+
+    assert (result.state, result.error) == (State.OK, "")
+    assert result.samples
+
+
+Path = tuple[str | int, ...]
+
+
+def with_value(document: Any, path: Path, value: Any) -> Any:
+    """Copy a document with another value at a place."""
+    if not path:
+        return value
+    changed = copy.deepcopy(document)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return changed
+
+
+def without(document: Any, path: Path) -> Any:
+    """Copy a document without the key at a place."""
+    changed = copy.deepcopy(document)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return changed
+
+
+OPENAPI = "/openapi/v1"
+STATISTICS = f"{OPENAPI}/statistics"
+V2 = "/api/v2"
+
+MISSING: list[tuple[str, str, Path, str]] = [
+    ("konstantly/statistics", STATISTICS, ("statistics", "usersCount"), "`usersCount` - at `$.statistics`"),
+    ("konstantly/statistics", STATISTICS, ("leaders",), "`leaders`"),
+    ("konstantly/statistics", STATISTICS, ("usersWithoutActivity",), "`usersWithoutActivity`"),
+    ("konstantly/statistics", STATISTICS, ("unassignedCourses", 0, "isDraft"), "`$.unassignedCourses[0]`"),
+    ("konstantly/groups", f"{OPENAPI}/groups", ("totalCount",), "`totalCount`"),
+    ("konstantly/groups", f"{OPENAPI}/groups", ("groups", 0, "usersCount"), "`usersCount` - at `$.groups[0]`"),
+    ("konstantly/groups", f"{OPENAPI}/groups/4/statistics", ("usersWithoutResults",), "`usersWithoutResults`"),
+    ("konstantly/users", f"{OPENAPI}/users", ("users", 0, "role"), "`role`"),
+    ("konstantly/courses", f"{OPENAPI}/courses/31/assignments/users", ("assignments", 0, "isExpired"), "`isExpired`"),
+    ("viktor/users", "/api/statistics/", ("users",), "`users`"),
+    ("viktor/users", "/api/statistics/", ("users", "daily_active_users", "per_week"), "`per_week`"),
+    ("viktor/developers", "/api/statistics/", ("developers", "total_developers", 0, "count"), "`count`"),
+    ("viktor/workspaces", "/api/statistics/", ("workspaces", "total_users", 0, "day"), "workspaces.total_users"),
+    ("viktor/workspaces", "/api/workspaces/", ("count",), "`count`"),
+    ("viktor/apps", "/api/apps/", ("results", 0, "latest_published_app_version"), "`latest_published_app_version`"),
+    ("viktor/audit_events", "/api/statistics/details/audit_events/", ("count",), "`count`"),
+    ("pybossa/stats", "/stats/", ("stats", "n_auth"), "`$.stats.n_auth`"),
+    ("pybossa/stats", "/stats/", ("stats",), "`$.stats.n_anon`"),
+    ("pybossa/stats", "/stats/", ("top5_users_24_hours",), "`$.top5_users_24_hours`"),
+    ("pybossa/globalstats", "/api/globalstats", ("n_results",), "`n_results`"),
+    ("pybossa/globalstats", "/api/globalstats", ("categories", 2), "does not end with featured and draft"),
+    ("pybossa/projects", "/api/projectstats", (0, "n_volunteers"), "`n_volunteers` - at `$[0]`"),
+    ("pybossa/queues", "/admin/rq/queues.json", ("queues",), "`$.queues` is missing"),
+    ("learning360/users", f"{V2}/users", (0, "status"), "neither `status` nor `deleted`"),
+    ("learning360/users", f"{V2}/users", (0, "_id"), "`_id`"),
+    ("learning360/users", f"{V2}/oauth2/token", ("access_token",), "no access_token"),
+    ("learning360/courses", f"{V2}/courses", (0, "type"), "`type`"),
+    ("learning360/groups", f"{V2}/groups", (0, "public"), "`public`"),
+    ("learning360/attempts", f"{V2}/courses/stats", (0, "timeSpent"), "`timeSpent`"),
+    ("learning360/path_stats", f"{V2}/paths/stats", (0, "status", "type"), "`type`"),
+    ("learning360 v1/attempts", "/api/v1/courses/stats", (0, "stats"), "`stats`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "path", "place", "message"), MISSING)
+def test_a_key_that_a_series_needs_is_missing(name: str, path: str, place: Path, message: str) -> None:
+    site, _ = COLLECTORS[name]
+    result = outcome(name, {path: json.dumps(without(REPLIES[site][path], place)).encode()})
+
+    assert (result.state, result.samples) == (State.INVALID_RESPONSE, ())
+    assert message in result.error
+
+
+ILL: list[tuple[str, str, Path, Any, str]] = [
+    ("konstantly/statistics", STATISTICS, ("statistics", "usersCount"), "19", "Expected `int`, got `str`"),
+    ("konstantly/statistics", STATISTICS, ("statistics", "usersCount"), None, "got `null`"),
+    ("konstantly/statistics", STATISTICS, ("statistics", "usersCount"), -1, "Expected `int` >= 0"),
+    ("konstantly/statistics", STATISTICS, ("statistics", "usersCount"), 1.5, "got `float`"),
+    ("konstantly/statistics", STATISTICS, ("statistics", "usersCount"), True, "got `bool`"),
+    ("konstantly/statistics", STATISTICS, ("statistics", "usersCount"), 10**30, "`$.statistics.usersCount`"),
+    ("konstantly/statistics", STATISTICS, ("leaders", 0, "resultValue"), 101, "<= 100"),
+    ("konstantly/statistics", STATISTICS, ("leaders",), {}, "Expected `array`, got `object`"),
+    ("konstantly/statistics", STATISTICS, ("usersWithoutResults",), [7], "`$.usersWithoutResults[0]`"),
+    ("konstantly/groups", f"{OPENAPI}/groups", ("groups", 0, "name"), None, "`$.groups[0].name`"),
+    ("konstantly/users", f"{OPENAPI}/users", ("users", 0, "isBanned"), "no", "Expected `bool`, got `str`"),
+    ("viktor/users", "/api/statistics/", ("users", "total_users"), {}, "Expected `array`, got `object`"),
+    ("viktor/users", "/api/statistics/", ("users", "total_users", 0, "month"), 13, "month"),
+    ("viktor/users", "/api/statistics/", ("users", "total_users", 0, "day"), 31 + 1, "day"),
+    ("viktor/users", "/api/statistics/", ("users", "total_users", 0, "year"), 10**12, "year"),
+    ("viktor/users", "/api/statistics/", ("users", "total_users", 0, "count"), "65", "Expected `int`, got `str`"),
+    ("viktor/workspaces", "/api/statistics/", ("workspaces", "total_users", 0, "12"), "9", "workspaces.total_users"),
+    ("viktor/workspaces", "/api/statistics/", ("workspaces", "total_users", 0, "year"), 10**12, "year"),
+    ("viktor/workspaces", "/api/workspaces/", ("results", 0, "id"), "12", "Expected `int`, got `str`"),
+    ("viktor/apps", "/api/apps/", ("results",), None, "`$.results`"),
+    ("pybossa/stats", "/stats/", ("stats", "n_tasks"), "90", "Expected `int | null`, got `str`"),
+    ("pybossa/stats", "/stats/", ("locs",), "nonsense", "`$.locs`"),
+    ("pybossa/stats", "/stats/", ("locs",), "[" * 100_000, "`$.locs`"),
+    ("pybossa/stats", "/stats/", ("top5_projects_24_hours", 0, "short_name"), None, "short_name"),
+    ("pybossa/globalstats", "/api/globalstats", ("categories",), [], "does not end with featured and draft"),
+    ("pybossa/globalstats", "/api/globalstats", ("n_pending_tasks",), 10**400, "/api/globalstats"),
+    ("pybossa/projects", "/api/projectstats", (0, "last_activity"), "yesterday", "is not a time"),
+    ("pybossa/projects", "/api/projectstats", (0, "overall_progress"), 1000, "<= 100"),
+    ("pybossa/projects", "/api/projectstats", (0, "average_time"), -1, ">= 0"),
+    ("pybossa/queues", "/admin/rq/queues.json", (), {"status": "error"}, "the server reports an error"),
+    ("learning360/users", f"{V2}/users", (0, "lastLoginDate"), "yesterday", "lastLoginDate"),
+    ("learning360/users", f"{V2}/users", (0, "lastLoginDate"), "2027-01-14T10:00:00", "timezone"),
+    ("learning360/users", f"{V2}/users", (), {"users": []}, "Expected `array`, got `object`"),
+    ("learning360/users", f"{V2}/oauth2/token", ("expires_in",), "soon", "expires_in"),
+    ("learning360/attempts", f"{V2}/courses/stats", (0, "score"), 250, "<= 100"),
+    ("learning360/attempts", f"{V2}/courses/stats", (0, "timeSpent"), -5, ">= 0"),
+    ("learning360/paths", f"{V2}/paths/sessions", (0, "startDate"), None, "startDate"),
+    ("learning360/projects", f"{V2}/projects", (0, "completed"), "false", "Expected `bool`, got `str`"),
+    ("learning360 v1/users", "/api/v1/users", (), {"error": "companyNotFound"}, "Expected `array`, got `object`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "path", "place", "value", "message"), ILL)
+def test_a_value_that_a_series_needs_is_of_another_kind(
+    name: str, path: str, place: Path, value: Any, message: str
+) -> None:
+    site, _ = COLLECTORS[name]
+    result = outcome(name, {path: json.dumps(with_value(REPLIES[site][path], place, value)).encode()})
+
+    assert (result.state, result.samples) == (State.INVALID_RESPONSE, ())
+    assert message in result.error
+
+
+LISTS = {
+    "konstantly/groups": (f"{OPENAPI}/groups", "totalCount"),
+    "konstantly/users": (f"{OPENAPI}/users", "totalCount"),
+    "konstantly/courses": (f"{OPENAPI}/courses", "totalCount"),
+    "viktor/workspaces": ("/api/workspaces/", "count"),
+    "viktor/apps": ("/api/apps/", "count"),
+}
+
+
+@pytest.mark.parametrize("total", [0, 2, 2**53])
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_whose_length_is_not_its_total_is_incomplete(name: str, total: int) -> None:
+    path, key = LISTS[name]
+    site, _ = COLLECTORS[name]
+    result = outcome(name, {path: json.dumps({**REPLIES[site][path], key: total}).encode()})
+
+    assert (result.state, result.samples) == (State.INCOMPLETE, ())
+
+
+@pytest.mark.parametrize("name", ["viktor/workspaces", "viktor/apps"])
+@pytest.mark.parametrize(
+    ("link", "state"),
+    [
+        ("https://elsewhere.test/", State.INVALID_RESPONSE),
+        ("http://[broken", State.INVALID_RESPONSE),
+        ("?again", State.INCOMPLETE),
+        (7, State.INVALID_RESPONSE),
+    ],
+)
+def test_a_link_to_the_next_page_that_leads_nowhere_good(name: str, link: Any, state: State) -> None:
+    path, _ = LISTS[name]
+    site, _ = COLLECTORS[name]
+
+    assert outcome(name, {path: json.dumps({**REPLIES[site][path], "next": link}).encode()}).state is state
+
+
+NOT_JSON = {
+    "empty": b"",
+    "white space": b" \n",
+    "HTML": b"<!doctype html><title>Sign in</title>",
+    "plain text": b"Service temporarily unavailable",
+    "cut": b'{"statistics": {"usersCount": 19',
+    "two documents": b"{}{}",
+    "Latin-1": b'{"name": "caf\xe9"}',
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "NaN": b'{"statistics": NaN}',
+    "lone surrogate": b'{"name": "\\ud800"}',
+    "too deep": b"[" * 200_000,
+    "gzip without its header": b"\x1f\x8b\x08\x00",
+}
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_a_body_that_is_no_json_is_told_as_such_at_every_endpoint(name: str) -> None:
+    for path in paths_of(name):
+        for body in NOT_JSON.values():
+            result = outcome(name, {path: body})
+            assert (result.state, result.samples) == (State.INVALID_RESPONSE, ()), (path, body[:40])
+            assert "GET /" in result.error or "POST /api/v2/oauth2/token" in result.error
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+@pytest.mark.parametrize("body", [b"null", b"true", b"7", b'"ok"', b'{"error": "quota"}', b"{}"])
+def test_another_json_document_is_an_invalid_reply_at_every_endpoint(name: str, body: bytes) -> None:
+    for path in paths_of(name):
+        result = outcome(name, {path: body})
+        assert (result.state, result.samples) == (State.INVALID_RESPONSE, ()), path
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(
+        [
+            10**30, 10**400, -(10**30), 2**53, 1e308, -0.0, "", "\ud800", "0", "9999-12-31T23:59:59-23:59",
+            "0001-01-01T00:00:00+23:59", "2026-02-30T00:00:00Z", "-5", "1e999", "../..", "a/b?c#d",
+        ]
+    )
+)  # fmt: skip
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
+EXAMPLES = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+
+
+def places_in(document: Any, place: Path = ()) -> Iterator[Path]:
+    """Yield every place of a document, the whole first."""
+    yield place
+    if isinstance(document, dict | list):
+        for key in document if isinstance(document, dict) else range(len(document)):
+            yield from places_in(document[key], (*place, key))
+
+
+def hold_the_law(name: str, bodies: Mapping[str, bytes]) -> None:
+    """Whatever the platform answers: a state with a message and no samples, or samples that a page can hold."""
+    with structlog.testing.capture_logs() as tracebacks:
+        result = outcome(name, bodies)
+
+    assert tracebacks == []
+    assert result.state is not State.INTERNAL_ERROR
+    if result.state is State.OK:
+        assert all(math.isfinite(sample.value) for sample in result.samples)
+        assert admit(result.samples, len(result.samples))[1] == 0
+    else:
+        assert result.samples == ()
+        assert result.error
+        assert result.remedy
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+@given(data=st.data())
+@EXAMPLES
+def test_any_value_at_any_place_of_a_reply_gives_an_error_or_finite_numbers(name: str, data: st.DataObject) -> None:
+    site, _ = COLLECTORS[name]
+    path = data.draw(st.sampled_from(paths_of(name)))
+    document = REPLIES[site][path]
+    place = data.draw(st.sampled_from(list(places_in(document))))
+    changed = with_value(document, place, data.draw(JSON))
+
+    hold_the_law(name, {path: json.dumps(changed).encode()})
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+@given(data=st.data())
+@EXAMPLES
+def test_any_bytes_give_an_error_or_finite_numbers(name: str, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(paths_of(name)))
+
+    hold_the_law(name, {path: data.draw(st.binary(max_size=200))})

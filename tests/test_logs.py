@@ -1,0 +1,108 @@
+"""Log lines on stderr: both formats, levels, tracebacks, and the silence of libraries that would tell too much."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from exporter.logs import configure
+
+
+@pytest.fixture(autouse=True)
+def logging_left_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+def test_logfmt_begins_with_time_level_and_event(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "logfmt")
+    structlog.get_logger().info("run", target="crowd", error="no reply", quoted='a "b" =c')
+
+    [line] = logged(capsys)
+    assert line.startswith("ts=")
+    assert 'Z level=info event=run target=crowd error="no reply" quoted="a \\"b\\" =c"' in line
+
+
+def test_json_is_one_object_to_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    structlog.get_logger().info("run", error="two\nlines", samples=3)
+
+    [line] = logged(capsys)
+    record = json.loads(line)
+    assert record.pop("ts").endswith("Z")
+    assert record == {"level": "info", "event": "run", "error": "two\nlines", "samples": 3}
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warn", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_a_level_and_all_above_it(level: str, expected: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    configure(level, "json")
+    logger = structlog.get_logger()
+    logger.debug("x")
+    logger.info("x")
+    logger.warning("x")
+    logger.error("x")
+
+    assert [json.loads(line)["level"] for line in logged(capsys)] == expected
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_a_traceback_is_part_of_its_line(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", form)
+    try:
+        raise ZeroDivisionError("by nought")
+    except ZeroDivisionError:
+        structlog.get_logger().exception("collector failed by a bug")
+
+    [line] = logged(capsys)
+    assert "Traceback (most recent call last)" in line
+    assert "ZeroDivisionError: by nought" in line
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_a_line_cannot_be_forged_by_a_line_break(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", form)
+    structlog.get_logger().info("run", error="x\nts=2026-01-01 level=info event=forged")
+
+    assert len(logged(capsys)) == 1
+
+
+def test_other_libraries_come_out_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    logging.getLogger("some.library").warning("%s is late", "something")
+
+    record = json.loads(logged(capsys)[0])
+    assert (record["level"], record["event"]) == ("warning", "something is late")
+
+
+def test_urls_that_libraries_log_stay_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """httpx logs whole URLs with their queries at level info."""
+    configure("debug", "logfmt")
+    logging.getLogger("httpx").info("HTTP Request: GET https://crowd.example.org/api?key=hunter2")
+
+    assert logged(capsys) == []
+
+
+def test_configuring_again_does_not_repeat_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "logfmt")
+    configure("info", "logfmt")
+    structlog.get_logger().info("once")
+
+    assert len(logged(capsys)) == 1

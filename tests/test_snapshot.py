@@ -1,0 +1,227 @@
+"""The latest results: replaced as a whole, one collector at a time, and only by complete ones."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.collection import Result
+from exporter.errors import State
+from exporter.metrics import Family, Sample
+from exporter.snapshot import SKIP_REASONS, Entry, Key, Published, Snapshot, admit
+from tests.fakes import PEOPLE, PLACES
+
+SITE = Key("site", "people")
+SITE_PLACES = Key("site", "places")
+OTHER = Key("other", "people")
+
+
+def snapshot(max_series: int = 100, max_age_seconds: float = 100.0) -> Snapshot:
+    return Snapshot(Entry(key, "fake", 60.0, max_age_seconds, max_series) for key in (SITE, SITE_PLACES, OTHER))
+
+
+def complete(*samples: Sample, at: float = 1000.0) -> Result:
+    return Result(State.OK, at - 2.0, 2.0, samples)
+
+
+def failed(state: State = State.SERVER_ERROR, at: float = 2000.0) -> Result:
+    return Result(state, at - 2.0, 2.0, error="GET /things answered 500", remedy="wait")
+
+
+def places(number: int) -> list[Sample]:
+    return [PLACES.sample(n, place=str(n)) for n in range(number)]
+
+
+def test_before_the_first_run_everything_is_pending() -> None:
+    assert [(entry.key, entry.state, entry.published, entry.last_success_at) for entry in snapshot()] == [
+        (SITE, State.PENDING, None, None),
+        (SITE_PLACES, State.PENDING, None, None),
+        (OTHER, State.PENDING, None, None),
+    ]
+
+
+def test_a_complete_result_is_published_with_the_time_at_which_it_ended() -> None:
+    latest = snapshot()
+    entry = latest.publish(SITE, complete(PEOPLE.sample(7)))
+
+    assert entry == latest[SITE]
+    assert entry.published == Published((PEOPLE.sample(7),), 1000.0, 0)
+    assert (entry.state, entry.last_success_at, entry.runs, entry.failures) == (State.OK, 1000.0, 1, 0)
+
+
+def test_a_failed_run_changes_the_state_and_nothing_that_is_exposed() -> None:
+    latest = snapshot()
+    good = latest.publish(SITE, complete(PEOPLE.sample(7)))
+    for state in set(State) - {State.OK, State.PENDING}:
+        entry = latest.publish(SITE, failed(state))
+        assert entry.state is state
+        assert entry.published is good.published
+        assert entry.last_success_at == 1000.0
+        assert entry.last is not None
+        assert (entry.last.error, entry.last.remedy) == ("GET /things answered 500", "wait")
+
+    assert (entry.runs, entry.failures) == (len(State) - 1, len(State) - 2)
+
+
+def test_a_failed_first_run_publishes_nothing() -> None:
+    entry = snapshot().publish(SITE, failed())
+
+    assert (entry.published, entry.last_success_at, entry.failures) == (None, None, 1)
+
+
+def test_a_new_complete_result_replaces_the_old_one_as_a_whole() -> None:
+    latest = snapshot()
+    latest.publish(SITE_PLACES, complete(*places(3)))
+    entry = latest.publish(SITE_PLACES, complete(PLACES.sample(9, place="9"), at=3000.0))
+
+    assert entry.published == Published((PLACES.sample(9, place="9"),), 3000.0, 0)
+
+
+def test_an_empty_complete_result_is_a_result() -> None:
+    latest = snapshot()
+    latest.publish(SITE_PLACES, complete(*places(3)))
+    entry = latest.publish(SITE_PLACES, complete(at=3000.0))
+
+    assert entry.published == Published((), 3000.0, 0)
+
+
+def test_entries_of_others_are_not_touched() -> None:
+    latest = snapshot()
+    others = {key: latest.publish(key, complete(*places(1))) for key in (OTHER, SITE_PLACES)}
+    latest.publish(SITE, complete(PEOPLE.sample(7)))
+    latest.publish(SITE, failed())
+    latest.skip(SITE, "overlap")
+    latest.expire(1001.0)
+
+    assert all(latest[key] is entry for key, entry in others.items())
+
+
+def test_a_reader_keeps_seeing_the_state_that_it_began_with() -> None:
+    latest = snapshot()
+    entries = iter(latest)
+    first = next(entries)
+    latest.publish(OTHER, complete(PEOPLE.sample(7)))
+
+    assert first.key == SITE
+    assert [entry.state for entry in entries] == [State.PENDING, State.PENDING]
+    assert latest[OTHER].state is State.OK
+
+
+def test_skipped_runs_are_counted_by_reason() -> None:
+    latest = snapshot()
+    for reason in (*SKIP_REASONS, "paused"):
+        entry = latest.skip(SITE, reason)
+
+    assert entry.skipped == {"overlap": 1, "missed": 1, "paused": 2}
+    assert (entry.runs, entry.failures, entry.state) == (0, 0, State.PENDING)
+
+
+def test_values_are_dropped_when_they_are_older_than_allowed_and_not_before() -> None:
+    latest = snapshot(max_age_seconds=100.0)
+    latest.publish(SITE, complete(PEOPLE.sample(7), at=1000.0))
+    latest.publish(OTHER, complete(PEOPLE.sample(8), at=1050.0))
+    latest.publish(SITE, failed(at=1090.0))
+    assert latest.expire(1100.0) == []
+
+    expired = latest.expire(1100.1)
+    assert [(entry.key, entry.published) for entry in expired] == [(SITE, None)]
+    assert latest.expire(1100.2) == []
+    assert latest[OTHER].published is not None
+
+
+def test_the_time_of_the_last_success_outlives_the_values_and_the_failures_after_them() -> None:
+    latest = snapshot(max_age_seconds=100.0)
+    latest.publish(SITE, complete(PEOPLE.sample(7), at=1000.0))
+    latest.expire(2000.0)
+    entry = latest.publish(SITE, failed())
+
+    assert (entry.published, entry.last_success_at, entry.state) == (None, 1000.0, State.SERVER_ERROR)
+
+
+ILLEGAL: list[Any] = [
+    Sample(PLACES, (None,), 1.0),  # type: ignore[arg-type]
+    Sample(PLACES, (7,), 1.0),  # type: ignore[arg-type]
+    Sample(PLACES, (["x"],), 1.0),  # type: ignore[arg-type]
+    Sample(PLACES, (b"x",), 1.0),  # type: ignore[arg-type]
+    Sample(PLACES, ("\ud800",), 1.0),
+    Sample(PLACES, (), 1.0),
+    Sample(PLACES, ("x", "y"), 1.0),
+    Sample(PLACES, ("x",), math.nan),
+    Sample(PLACES, ("x",), math.inf),
+    Sample(PLACES, ("x",), -math.inf),
+    Sample(PLACES, ("x",), 10**400),
+    Sample(PLACES, ("x",), None),  # type: ignore[arg-type]
+    Sample(PLACES, ("x",), "7"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("sample", ILLEGAL, ids=repr)
+def test_a_sample_that_no_page_could_hold_is_dropped_and_its_neighbours_stay(sample: Sample) -> None:
+    good = PLACES.sample(1, place="good")
+
+    assert admit([sample, good], 10) == ((good,), 1)
+
+
+def test_of_a_series_that_comes_twice_the_first_stays() -> None:
+    samples = [PLACES.sample(1, place="x"), PLACES.sample(2, place="y"), PLACES.sample(3, place="x")]
+
+    assert admit(samples, 10) == ((samples[0], samples[1]), 1)
+
+
+def test_samples_come_out_grouped_by_family_and_else_in_their_order() -> None:
+    samples = [PLACES.sample(2, place="b"), PEOPLE.sample(1), PLACES.sample(3, place="a")]
+
+    assert admit(samples, 10) == ((PEOPLE.sample(1), PLACES.sample(2, place="b"), PLACES.sample(3, place="a")), 0)
+
+
+def test_families_that_do_not_fit_are_dropped_whole() -> None:
+    """A part of a family would make sums over it wrong; a smaller family behind it may still fit."""
+    many = [Family("fake_a", "A.", ("n",)).sample(1, n=str(n)) for n in range(5)]
+    few = [Family("fake_b", "B.", ("n",)).sample(1, n=str(n)) for n in range(3)]
+
+    assert admit([*many, *few], 8) == ((*many, *few), 0)
+    assert admit([*many, *few], 7) == (tuple(many), 3)
+    assert admit([*many, *few], 4) == (tuple(few), 5)
+    assert admit([*many, *few], 2) == ((), 8)
+    assert admit([*many, *few], -1) == ((), 8)
+
+
+def test_the_limit_is_of_the_target_and_counts_all_its_collectors() -> None:
+    latest = snapshot(max_series=5)
+    latest.publish(SITE_PLACES, complete(*places(4)))
+    latest.publish(OTHER, complete(*places(5)))
+    assert latest[OTHER].published == Published(tuple(places(5)), 1000.0, 0)
+
+    twice = Family("fake_pairs", "Pairs.", ("n",))
+    entry = latest.publish(SITE, complete(twice.sample(1, n="1"), twice.sample(2, n="2")))
+    assert entry.published == Published((), 1000.0, 2)
+    assert entry.state is State.OK
+
+    entry = latest.publish(SITE, complete(PEOPLE.sample(7)))
+    assert entry.published == Published((PEOPLE.sample(7),), 1000.0, 0)
+
+
+FAMILIES = st.sampled_from([PEOPLE, PLACES])
+SAMPLES = st.builds(
+    Sample,
+    FAMILIES,
+    st.lists(st.text(max_size=2) | st.none() | st.integers(), max_size=2).map(tuple),
+    st.floats() | st.integers() | st.none(),
+)
+
+
+@given(st.lists(SAMPLES, max_size=30), st.integers(-1, 20))
+def test_what_is_admitted_is_unique_finite_text_within_the_limit_and_the_rest_is_counted(
+    samples: list[Sample], max_series: int
+) -> None:
+    admitted, dropped = admit(samples, max_series)
+
+    assert len(admitted) + dropped == len(samples)
+    assert len(admitted) <= max(0, max_series)
+    assert len({(sample.family.name, sample.labels) for sample in admitted}) == len(admitted)
+    for sample in admitted:
+        assert math.isfinite(sample.value)
+        assert len("".join(sample.labels).encode()) >= 0
+        assert len(sample.labels) == len(sample.family.labels)
