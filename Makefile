@@ -18,7 +18,7 @@ test: $(VENV)/.dev tools ## run all tests with branch coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/coverage report --fail-under=95
 
 check: $(VENV)/.dev ## lint, format, types, layers
 	$(BIN)/ruff check .

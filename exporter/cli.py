@@ -1,0 +1,299 @@
+"""The command line: flags, commands, and how errors reach the person who typed them."""
+
+import asyncio
+import json
+import os
+import platform as python_platform
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import httpx
+from prometheus_client import CollectorRegistry
+
+from exporter import __version__, app, collection, logs, platform, reference
+from exporter.config import Config, Target, load, parse
+from exporter.errors import ConfigError, State
+from exporter.exposition import Format, samples_page
+from exporter.metrics import TARGET_LABEL, Sample
+from exporter.plan import lines, plan
+from exporter.probe import probe
+from exporter.self_metrics import ApiMetrics
+from exporter.web.listen import listen, parse_address
+from exporter.yaml_document import read
+
+EXIT_CONFIGURATION = 1
+EXIT_PLATFORM = 3
+"""A platform did not answer as it should; 2 is click's own for wrong usage."""
+
+TELEMETRY_PATH = re.compile(r"(?!/-/)(/[A-Za-z0-9._~-]+)+")
+
+DEMO_SEED = 1
+DEMO_DAYS = 730
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RunByDefault(click.Group):
+    """A group that runs the command `run` when none is named, as components of Prometheus do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help", "--version")):
+            args.insert(0, "run")
+        return super().parse_args(ctx, args)
+
+
+def config_option(command: F) -> F:
+    """Add --config.file."""
+    return click.option(
+        "--config.file",
+        "config_file",
+        type=click.Path(path_type=Path),
+        default="config.yaml",
+        show_default=True,
+        help="The configuration file.",
+    )(command)
+
+
+def log_options(command: F) -> F:
+    """Add --log.level and --log.format."""
+    level = click.option("--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
+    form = click.option(
+        "--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True
+    )
+    return level(form(command))
+
+
+def _addresses(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[tuple[str, int]]:
+    try:
+        return [parse_address(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _path(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not TELEMETRY_PATH.fullmatch(value):
+        raise click.BadParameter("write a path such as /metrics; / is the status page, and /-/ is the exporter's own")
+    return value
+
+
+def listen_options(default: str) -> Callable[[F], F]:
+    """Add --web.listen-address and --web.telemetry-path."""
+
+    def add(command: F) -> F:
+        address = click.option(
+            "--web.listen-address",
+            "addresses",
+            multiple=True,
+            default=[default],
+            show_default=True,
+            callback=_addresses,
+            help="Address to listen on; repeat it for several.",
+        )
+        path = click.option(
+            "--web.telemetry-path",
+            "telemetry_path",
+            default="/metrics",
+            show_default=True,
+            callback=_path,
+            help="Path of the metrics.",
+        )
+        return address(path(command))
+
+    return add
+
+
+VERSION = (
+    f"%(prog)s, version %(version)s (revision: {os.environ.get('ENGAGEMENT_EXPORTER_REVISION') or 'unknown'}, "
+    f"python: {python_platform.python_version()})"
+)
+
+
+@click.group(cls=RunByDefault, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="engagement-exporter", message=VERSION)
+def main() -> None:
+    """Prometheus exporter for the statistics of learning and participation platforms.
+
+    Without a command it runs: it polls the configured platforms and serves their numbers on /metrics.
+    """
+
+
+@main.command()
+@config_option
+@listen_options(":10360")
+@log_options
+def run(
+    config_file: Path, addresses: list[tuple[str, int]], telemetry_path: str, log_level: str, log_format: str
+) -> None:
+    """Poll the configured platforms and serve their metrics (the default command)."""
+    logs.configure(log_level, log_format)
+    with app.without_garbage_collection():
+        exporter = app.Exporter(_load(config_file))
+        sockets = _listen(addresses)
+        app.allow_many_sockets()
+    asyncio.run(app.serve(exporter, sockets, telemetry_path))
+
+
+@main.command()
+@config_option
+@click.option("--probe", "with_probe", is_flag=True, help="Call every target once: rights missing, rights in excess.")
+@click.option("--plan", "with_plan", is_flag=True, help="Print requests per hour against each target's budget.")
+def check(config_file: Path, with_probe: bool, with_plan: bool) -> None:
+    """Check the configuration file; exit code 1 if it is wrong or over budget, 3 if a probe failed."""
+    logs.configure("error", "logfmt")
+    config = _load(config_file)
+    count = sum(len(list(app.enabled_collectors(target))) for target in config.targets)
+    click.echo(f"{config_file}: ok, {len(config.targets)} targets with {count} collectors")
+    code = 0
+    if with_plan and not _print_plan(config):
+        code = EXIT_CONFIGURATION
+    if with_probe and not asyncio.run(_print_probe(config)):
+        code = EXIT_PLATFORM
+    sys.exit(code)
+
+
+def _print_plan(config: Config) -> bool:
+    plans = plan(config)
+    for target_plan in plans:
+        click.echo("\n".join(lines(target_plan)))
+    return not any(target_plan.is_over for target_plan in plans)
+
+
+async def _print_probe(config: Config) -> bool:
+    clients = app.make_clients(config, ApiMetrics(CollectorRegistry()))
+    good = True
+    for target in config.targets:
+        async for finding in probe(target, clients[target.settings.name]):
+            click.echo(f"{finding.target}: {finding.collector}: {finding.text}")
+            good = good and not finding.is_failure
+    return good
+
+
+@main.command()
+@config_option
+@click.option("--target", "target_name", required=True, help="Name of the target.")
+@click.option("--collector", "collector_name", help="Name of the collector; without it, all that are enabled.")
+@click.option("--format", "form", type=click.Choice(["text", "openmetrics", "json"]), default="text", show_default=True)
+def poll(config_file: Path, target_name: str, collector_name: str | None, form: str) -> None:
+    """Run a target's collectors once and print the samples; exit code 3 if a run failed."""
+    logs.configure("error", "logfmt")
+    config = _load(config_file)
+    target = next((target for target in config.targets if target.settings.name == target_name), None)
+    if target is None:
+        names = ", ".join(target.settings.name for target in config.targets)
+        raise click.BadParameter(f"no target is named {target_name}; there are {names}", param_hint="--target")
+    collectors = target.platform.collectors if collector_name else list(app.enabled_collectors(target))
+    chosen = [collector for collector in collectors if collector_name in (None, collector.name)]
+    if not chosen:
+        names = ", ".join(collector.name for collector in collectors)
+        raise click.BadParameter(f"no collector is named {collector_name}; there are {names}", param_hint="--collector")
+    results = asyncio.run(_run_once(target, chosen))
+    for collector, result in zip(chosen, results, strict=True):
+        if result.state is not State.OK:
+            click.echo(f"{target_name}: {collector.name}: {result.state}: {result.error}; {result.remedy}", err=True)
+    samples = [sample for result in results for sample in result.samples]
+    click.echo(_printed(target_name, samples, form), nl=False)
+    sys.exit(0 if all(result.state is State.OK for result in results) else EXIT_PLATFORM)
+
+
+async def _run_once(target: Target, collectors: Sequence[platform.Collector[Any]]) -> list[collection.Result]:
+    clients = app.make_clients(Config((target,)), ApiMetrics(CollectorRegistry()))
+    client = clients[target.settings.name]
+    return [await collection.run(client, collector, target.settings) for collector in collectors]
+
+
+def _printed(target_name: str, samples: list[Sample], form: str) -> str:
+    if form != "json":
+        return samples_page(target_name, samples, Format[form.upper()]).decode()
+    rows = [
+        {
+            "name": sample.family.name,
+            "labels": {TARGET_LABEL: target_name, **dict(zip(sample.family.labels, sample.labels, strict=True))},
+            "value": sample.value,
+        }
+        for sample in samples
+    ]
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+@main.command()
+@click.option("--format", "form", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
+def metrics(form: str) -> None:
+    """Print the catalogue of all metrics."""
+    platforms = platform.installed().values()
+    if form == "markdown":
+        click.echo(reference.metrics_markdown(platforms), nl=False)
+    else:
+        click.echo("\n".join(reference.metrics_table(platforms)))
+
+
+@main.command()
+@listen_options("127.0.0.1:10360")
+@log_options
+def demo(addresses: list[tuple[str, int]], telemetry_path: str, log_level: str, log_format: str) -> None:
+    """Run with a simulated organisation instead of real platforms; needs no credentials. Stop it with Ctrl-C."""
+    logs.configure(log_level, log_format)
+    sockets = _listen(addresses)
+    asyncio.run(_demo(sockets, telemetry_path))
+
+
+async def _demo(sockets: list[socket.socket], telemetry_path: str) -> None:
+    # loaded only here: a normal start has no use for the simulation
+    from exporter.demo.configuration import configuration  # noqa: PLC0415
+    from exporter.demo.organisation import organisation  # noqa: PLC0415
+    from exporter.demo.server import GENEROUS_LIMITS, serve  # noqa: PLC0415
+
+    start = datetime.now(UTC).date() - timedelta(days=DEMO_DAYS)
+    async with serve(organisation(DEMO_SEED, start), lambda: datetime.now(UTC), options=GENEROUS_LIMITS) as site:
+        document = read(configuration(site), "demo", {})
+        config = parse(document, Path(), platform.installed())
+        for line in _demo_lines(sockets, telemetry_path, config):
+            click.echo(line)
+        await app.serve(app.Exporter(config), sockets, telemetry_path)
+
+
+def _demo_lines(sockets: list[socket.socket], telemetry_path: str, config: Config) -> Iterator[str]:
+    host, port = sockets[0].getsockname()[:2]
+    yield f"status page  http://{host}:{port}/"
+    yield f"metrics      http://{host}:{port}{telemetry_path}"
+    for target in config.targets:
+        yield f"{target.settings.name:<12} {target.settings.url}  (simulated {target.platform.name})"
+    yield "stop with Ctrl-C"
+
+
+@main.command()
+@click.option("--url", default="http://127.0.0.1:10360/-/healthy", show_default=True, help="Address of /-/healthy.")
+def healthcheck(url: str) -> None:
+    """Ask a running exporter whether it is healthy; exit code 0 if it is. Made for a container's HEALTHCHECK."""
+    try:
+        response = httpx.get(url, timeout=5.0, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise click.ClickException(f"no answer from {url} ({type(error).__name__})") from None
+    click.echo(response.text, nl=False)
+    sys.exit(0 if response.status_code == 200 else 1)
+
+
+def _load(config_file: Path) -> Config:
+    try:
+        return load(config_file, platform.installed())
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_CONFIGURATION)
+
+
+def _listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+    sockets = []
+    for host, port in addresses:
+        try:
+            sockets.append(listen(host, port))
+        except OSError as error:
+            click.echo(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another --web.listen-address", err=True
+            )
+            sys.exit(EXIT_CONFIGURATION)
+    return sockets
