@@ -15,7 +15,8 @@ def documents() -> dict[Path, str]:
     return {
         REPOSITORY / "docs" / "metrics.md": reference.metrics_markdown(platforms),
         REPOSITORY / "docs" / "configuration.md": reference.configuration_markdown(platforms),
-        REPOSITORY / "config.schema.json": json.dumps(reference.configuration_schema(platforms), indent=2) + "\n",
+        REPOSITORY / "exporter" / "config.schema.json": json.dumps(reference.configuration_schema(platforms), indent=2)
+        + "\n",
     }
 
 

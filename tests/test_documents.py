@@ -22,7 +22,7 @@ from exporter.platform import installed
 
 REPOSITORY = Path(__file__).parent.parent
 EXAMPLE = REPOSITORY / "config.example.yaml"
-SCHEMA = json.loads((REPOSITORY / "config.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((REPOSITORY / "exporter" / "config.schema.json").read_text(encoding="utf-8"))
 PLATFORMS = installed()
 
 
