@@ -73,7 +73,6 @@ class Client:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.pace = pace
-        self.requests_sent = 0
         self._target = target
         self._platform = platform
         self._access = access
@@ -197,7 +196,6 @@ class Client:
     async def _exchange(self, endpoint: str, url: str) -> Reply:
         if self._http is None:
             raise RuntimeError("requests belong into a session")
-        self.requests_sent += 1
         async with self._http.stream("GET", url, extensions={ENDPOINT: endpoint}) as response:
             if response.status_code != 200:
                 wait = wait_seconds(response.status_code, response.headers, self._now())

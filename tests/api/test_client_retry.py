@@ -17,7 +17,7 @@ from exporter.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from tests.fakes import NOW_SECONDS, SITE, Answer, Clock, Handler, Script, make_client, ok, status
+from tests.fakes import NOW_SECONDS, Answer, Clock, Handler, Script, make_client, ok, status
 
 ENDPOINT = "/things"
 
@@ -188,11 +188,3 @@ async def test_a_used_up_window_without_an_end_is_no_pause() -> None:
         await client.get(ENDPOINT)
 
     assert clock.slept == []
-
-
-async def test_requests_sent_counts_tries() -> None:
-    client = make_client(Script(status(500), ok()), SITE)
-    async with client.session():
-        await client.get(ENDPOINT)
-
-    assert client.requests_sent == 2
