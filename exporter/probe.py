@@ -48,8 +48,10 @@ def _verdict(collector: Collector[Any], error: CollectError | None, *, enabled: 
     right = f" ({collector.right})" if collector.right else ""
     if enabled and error is None:
         return "ok"
-    if enabled and isinstance(error, ForbiddenError | UnauthorizedError):
+    if enabled and isinstance(error, ForbiddenError):
         return f"missing right{right}: {error}; {error.remedy}"
+    if enabled and isinstance(error, UnauthorizedError):
+        return f"credential refused{', or missing right' + right if right else ''}: {error}; {error.remedy}"
     if enabled and error is not None:
         return f"{error.state}: {error}; {error.remedy}"
     if error is None:

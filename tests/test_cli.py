@@ -164,7 +164,7 @@ async def test_check_probe_of_a_missing_right_and_one_in_excess(site: Demo, site
     result = await run("check", "--probe", "--config.file", written(site_config, text))
 
     assert (result.code, result.err) == (3, "")
-    assert "crowd: queues: missing right (administrator): " in result.out
+    assert "crowd: queues: credential refused, or missing right (administrator): " in result.out
     assert "learning: skills: right in excess (skills:read skillsPowers:read): the collector is off" in result.out
 
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.app import enabled_collectors, make_clients
 from exporter.config import Config, parse
-from exporter.demo import learning360, pybossa, viktor
+from exporter.demo import konstantly, learning360, pybossa, viktor
 from exporter.demo.configuration import configuration
 from exporter.demo.faults import status
 from exporter.demo.organisation import Organisation
@@ -69,8 +69,15 @@ async def test_a_key_that_is_no_administrators_cannot_read_the_queues(site: Demo
     found = await findings(config(configuration(site).replace(pybossa.ADMIN_KEY, pybossa.MEMBER_KEY)))
 
     assert found["crowd", "queues"].is_failure
-    assert found["crowd", "queues"].text.startswith("missing right (administrator)")
+    assert found["crowd", "queues"].text.startswith("credential refused, or missing right (administrator): GET /admin/")
     assert found["crowd", "stats"].text == "ok"
+
+
+async def test_a_wrong_key_is_told_as_such_and_not_as_a_right(site: Demo) -> None:
+    found = await findings(config(configuration(site).replace(konstantly.API_KEY, "wrong")))
+
+    assert found["academy", "groups"].is_failure
+    assert found["academy", "groups"].text.startswith("credential refused: GET /groups answered 401; check")
 
 
 async def test_a_credential_of_few_scopes_lacks_the_others(half_year_old: Organisation) -> None:
