@@ -1,20 +1,18 @@
 """The configuration file: YAML text becomes frozen settings, or a ConfigError that lists every problem."""
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
 
-from exporter import yaml_document
 from exporter.errors import ConfigError, Problem
 from exporter.platform import Platform, interval, is_enabled
 from exporter.settings import Duration, Settings, TargetSettings, duration_text
+from exporter.validation import did_you_mean, problems_of, read_file, unknown_key
 from exporter.yaml_document import Document
 
 
@@ -50,34 +48,10 @@ class Config:
 
 TOP_LEVEL_KEYS = ("defaults", "targets")
 
-MESSAGES = {
-    "missing": "is missing; add it",
-    "string_type": "must be text; put it in quotes",
-    "string_pattern_mismatch": "may hold 1 to 100 letters, digits, '-', '_' and '.'",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "path_type": "must be the path of a file",
-    "model_type": "must be a mapping of keys to values",
-    "tuple_type": "must be a list",
-}
-"""pydantic's words are for programmers; these are for operators. A type not listed keeps pydantic's message."""
-
 
 def load(path: Path, platforms: Mapping[str, Platform[Any]], environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check the file at `path`; `platforms` are the known ones by name. Raises ConfigError."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        problem = Problem(str(path), 1, 1, "", f"cannot be read: {error.strerror}; name the file with --config.file")
-        raise ConfigError((problem,)) from None
-    except UnicodeDecodeError:
-        raise ConfigError((Problem(str(path), 1, 1, "", "is not UTF-8 text; save it as UTF-8"),)) from None
-    return parse(yaml_document.read(text, str(path), environment), path.parent, platforms)
+    return parse(read_file(path, "--config.file", environment), path.parent, platforms)
 
 
 def parse(document: Document, folder: Path, platforms: Mapping[str, Platform[Any]]) -> Config:
@@ -85,9 +59,7 @@ def parse(document: Document, folder: Path, platforms: Mapping[str, Platform[Any
     data = document.data
     if not isinstance(data, dict):
         raise ConfigError((document.problem((), "must be a mapping with the key 'targets'; see config.example.yaml"),))
-    problems = [
-        document.problem((key,), _unknown_key(key, TOP_LEVEL_KEYS)) for key in data if key not in TOP_LEVEL_KEYS
-    ]
+    problems = [document.problem((key,), unknown_key(key, TOP_LEVEL_KEYS)) for key in data if key not in TOP_LEVEL_KEYS]
     defaults, default_problems = _defaults(document, folder)
     targets, target_problems = _targets(document, folder, platforms, defaults)
     problems += [*default_problems, *target_problems]
@@ -102,7 +74,7 @@ def _defaults(document: Document, folder: Path) -> tuple[dict[str, object], list
     try:
         defaults = Defaults.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
-        return {}, list(_problems(document, ("defaults",), error, Defaults))
+        return {}, list(problems_of(document, ("defaults",), error, Defaults))
     return {key: getattr(defaults, key) for key in defaults.model_fields_set}, []
 
 
@@ -146,14 +118,14 @@ def _target(
         return None, [document.problem(path, "must be a mapping with the keys name, platform and url")]
     name = raw.get("platform")
     if not isinstance(name, str) or name not in platforms:
-        message = "is missing; add it" if name is None else f"no such platform{_did_you_mean(name, platforms)}"
+        message = "is missing; add it" if name is None else f"no such platform{did_you_mean(name, platforms)}"
         message += f"; there are {', '.join(sorted(platforms))}"
         return None, [document.problem((*path, "platform"), message)]
     platform = platforms[name]
     try:
         settings = platform.settings.model_validate({**defaults, **raw}, context={"folder": folder})
     except ValidationError as error:
-        return None, list(_problems(document, path, error, platform.settings))
+        return None, list(problems_of(document, path, error, platform.settings))
     problems = [*settings.problems(), *_age_problems(settings, platform)]
     return Target(settings, platform), [
         document.problem((*path, *key.split(".")), message) for key, message in problems
@@ -170,41 +142,3 @@ def _age_problems(settings: TargetSettings, platform: Platform[Any]) -> Iterator
                 f"{duration_text(settings.max_age)} is less than two intervals of the collector {collector.name}"
                 f" ({duration_text(pause)}), so that one failed run would empty its series; raise max_age",
             )
-
-
-def _problems(
-    document: Document, path: tuple[str | int, ...], error: ValidationError, model: type[Settings]
-) -> Iterator[Problem]:
-    for details in error.errors(include_url=False, include_input=False):
-        location = tuple(details["loc"])
-        yield document.problem((*path, *location), _message(details, location, model))
-
-
-def _message(details: ErrorDetails, location: tuple[str | int, ...], model: type[Settings]) -> str:
-    kind = details["type"]
-    if kind == "extra_forbidden":
-        return _unknown_key(str(location[-1]), _keys(model, location[:-1]))
-    if kind in MESSAGES:
-        return MESSAGES[kind]
-    text = details["msg"].removeprefix("Value error, ")
-    return text.replace("Input should", "should")
-
-
-def _keys(model: type[Settings], location: tuple[str | int, ...]) -> Iterable[str]:
-    """Return the keys that are known at a place inside a model."""
-    fields: Any = model.model_fields
-    for part in location:
-        nested = getattr(fields.get(part), "annotation", None)
-        fields = getattr(nested, "model_fields", {})
-    return tuple(fields)
-
-
-def _unknown_key(key: str, known: Iterable[str]) -> str:
-    known = tuple(known)
-    hint = _did_you_mean(key, known) or (f"; known keys are {', '.join(known)}" if known else "")
-    return f"unknown key{hint}"
-
-
-def _did_you_mean(word: object, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -41,10 +41,11 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def read(text: str, file: str, environment: Mapping[str, str]) -> Document:
-    """Parse `text`, unfold anchors and merge keys, and replace `${VAR}` in string values.
+def read(text: str, file: str, environment: Mapping[str, str] | None) -> Document:
+    """Parse `text`, unfold anchors and merge keys, and replace `${VAR}` in string values from `environment`.
 
-    Raises ConfigError with every syntax error, duplicate key and unset variable found.
+    Without an environment, `$` is an ordinary character. Raises ConfigError with every syntax error, duplicate key and
+    unset variable found.
     """
     document = Document(file)
     try:
@@ -73,7 +74,7 @@ def read(text: str, file: str, environment: Mapping[str, str]) -> Document:
 class _Reader:
     """Walks the node tree once, filling in the document's positions and collecting problems."""
 
-    def __init__(self, loader: yaml.CSafeLoader, document: Document, environment: Mapping[str, str]) -> None:
+    def __init__(self, loader: yaml.CSafeLoader, document: Document, environment: Mapping[str, str] | None) -> None:
         self.loader = loader
         self.document = document
         self.environment = environment
@@ -147,11 +148,12 @@ class _Reader:
             seen.setdefault(key, key_node.start_mark.line + 1)
 
     def scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        if "$" in node.value and node.tag == TEXT_TAG:
-            return self.expand(node, path)
+        if self.environment is not None and "$" in node.value and node.tag == TEXT_TAG:
+            return self.expand(node, path, self.environment)
         try:
             value = self.loader.construct_object(node)
-        except ValueError:  # such as the timestamp 2026-99-99
+        except (ValueError, LookupError, AttributeError, yaml.constructor.ConstructorError):
+            # such as the timestamp 2026-99-99, `!!bool x`, or a password that begins with an exclamation mark
             self.report(node, path, "not a value that YAML understands; put it in quotes")
             return None
         if value is not None and not isinstance(value, str | int | float | bool):
@@ -159,7 +161,7 @@ class _Reader:
             return None
         return value
 
-    def expand(self, node: yaml.ScalarNode, path: Path) -> str:
+    def expand(self, node: yaml.ScalarNode, path: Path, environment: Mapping[str, str]) -> str:
         def replacement(match: re.Match[str]) -> str:
             dollar, name, default, _ = match.groups()
             if dollar:
@@ -167,7 +169,7 @@ class _Reader:
             if not name:
                 self.report(node, path, "write $$ for a dollar sign, or ${NAME} for an environment variable")
                 return ""
-            value = self.environment.get(name) or default
+            value = environment.get(name) or default
             if value is None:
                 self.report(
                     node, path, f"the environment variable {name} is not set; set it or write ${{{name}:-default}}"

@@ -104,3 +104,16 @@ def test_all_unset_variables_are_told_at_once() -> None:
         data("a: ${ONE}\nb:\n- ${TWO}\n")
 
     assert [(problem.line, problem.key) for problem in caught.value.problems] == [(1, "a"), (3, "b[0]")]
+
+
+def test_without_an_environment_a_dollar_is_a_character() -> None:
+    assert read("hash: $2y$10$abc", "web.yml", None).data == {"hash": "$2y$10$abc"}
+
+
+@pytest.mark.parametrize("value", ["!s3cret", "!!bool s3cret", "!!timestamp s3cret", "!!int ''", "!!binary s3cret"])
+def test_a_tag_that_does_not_fit_is_told_without_the_value(value: str) -> None:
+    """A password that begins with an exclamation mark reads as a tag in YAML."""
+    with pytest.raises(ConfigError) as refused:
+        data(f"key: {value}")
+
+    assert str(refused.value) == "config.yaml:1:6: key: not a value that YAML understands; put it in quotes"

@@ -1,0 +1,139 @@
+"""Who may read the endpoints: what the file of `--web.config.file` says, read anew whenever a file of it changes."""
+
+import os
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import bcrypt
+import structlog
+from pydantic import ValidationError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from exporter.errors import ConfigError, Problem
+from exporter.validation import problems_of, read_file
+from exporter.web.basic_auth import BasicAuth, Verdict
+from exporter.web.tls import CurrentContext, server_context
+from exporter.web.web_config import WebConfig
+
+logger = structlog.get_logger()
+
+Stamp = tuple[Path, int, int, int]
+"""A file's state: path, time of last change in nanoseconds, size in bytes, inode; zeros if there is no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is in force: TLS (None: plain HTTP), bcrypt hashes by user, headers of every answer, state of the files."""
+
+    tls: ssl.SSLContext | None
+    users: Mapping[str, bytes] = field(repr=False)
+    headers: Mapping[str, str]
+    stamps: tuple[Stamp, ...]
+
+
+def load(path: Path) -> Rules:
+    """Read and check the file at `path` and the files that it names. Raises ConfigError."""
+    stamps = _stamps([path])
+    document = read_file(path, "--web.config.file", None)
+    data = {} if document.data is None else document.data
+    try:
+        config = WebConfig.model_validate(data, context={"folder": path.parent})
+    except ValidationError as error:
+        raise ConfigError(tuple(problems_of(document, (), error, WebConfig))) from None
+    tls = config.tls_server_config
+    problems = [document.problem(("tls_server_config", key), message) for key, message in tls.problems()]
+    if problems:
+        raise ConfigError(tuple(problems))
+    # taken before the files are read, so that a change in between is noticed
+    stamps += _stamps(file for file in (tls.cert_file, tls.key_file, tls.client_ca_file) if file)
+    return Rules(
+        server_context(tls, document),
+        {user: hashed.get_secret_value().encode() for user, hashed in config.basic_auth_users.items()},
+        config.http_server_config.headers.model_dump(by_alias=True, exclude_none=True),
+        stamps,
+    )
+
+
+def _stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
+    return tuple(_stamp(file) for file in files)
+
+
+def _stamp(file: Path) -> Stamp:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return file, 0, 0, 0
+    return file, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+class Access:
+    """Guards the endpoints by the file at `path`. Raises ConfigError if the file is wrong at the start."""
+
+    def __init__(self, path: Path, checkpw: Callable[[bytes, bytes], bool] = bcrypt.checkpw) -> None:
+        self._path = path
+        self._rules = load(path)
+        self._complaint: tuple[Problem, ...] = ()
+        self._auth = BasicAuth(checkpw)
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return a context that always uses the current certificates, None for plain HTTP."""
+        return CurrentContext(self._current_tls) if self._rules.tls else None
+
+    def guard(self, application: ASGIApp) -> ASGIApp:
+        """Answer requests of users who may, 401 to others; set the headers of the file on every answer."""
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            rules = self._current()
+
+            async def send_with_headers(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    MutableHeaders(scope=message).update(rules.headers)
+                await send(message)
+
+            refusal = await self._refusal(rules, Headers(scope=scope).get("authorization", ""))
+            await (refusal or application)(scope, receive, send_with_headers)
+
+        return guarded
+
+    async def _refusal(self, rules: Rules, authorization: str) -> ASGIApp | None:
+        if not rules.users:
+            return None
+        match await self._auth.verdict(rules.users, authorization):
+            case Verdict.GOOD:
+                return None
+            case Verdict.WRONG:
+                challenge = {"WWW-Authenticate": 'Basic realm="engagement-exporter", charset="UTF-8"'}
+                return PlainTextResponse("Unauthorized\n", 401, challenge)
+            case Verdict.BUSY:
+                return PlainTextResponse("too many logins at once\n", 429, {"Retry-After": "1"})
+
+    def _current_tls(self) -> ssl.SSLContext:
+        return cast("ssl.SSLContext", self._current().tls)  # _current never switches TLS off
+
+    def _current(self) -> Rules:
+        """Return the rules in force; changed files that are wrong leave the old ones and are tried at the next call."""
+        if self._rules.stamps == _stamps(path for path, *_ in self._rules.stamps):
+            return self._rules
+        try:
+            rules = load(self._path)
+            if (rules.tls is None) != (self._rules.tls is None):
+                message = "TLS cannot be switched on or off while the exporter runs; restart it"
+                raise ConfigError((Problem(str(self._path), 1, 1, "tls_server_config", message),))
+        except ConfigError as error:
+            self._complain(error.problems)
+            return self._rules
+        self._rules, self._complaint = rules, ()
+        logger.info("web configuration applied", file=str(self._path))
+        return rules
+
+    def _complain(self, problems: tuple[Problem, ...]) -> None:
+        """Log what is wrong with the files, once until that changes."""
+        if problems != self._complaint:
+            self._complaint = problems
+            for problem in problems:
+                logger.error("web configuration not applied, the old one stays in force", error=str(problem))
