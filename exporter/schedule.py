@@ -52,21 +52,36 @@ class Schedule:
     def __init__(self, skipped: Callable[[str, str], None]) -> None:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # what it would log is counted and logged by us
         self._skipped = skipped
-        self._jobs = 0
+        self._due_jobs = 0
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.add_listener(self._missed, EVENT_JOB_MISSED)
         self._scheduler.add_listener(self._overlapped, EVENT_JOB_MAX_INSTANCES)
 
-    def add(self, job_id: str, interval: timedelta, run: Callable[[str], Awaitable[None]]) -> None:
-        """Run `run(job_id)` at once when the schedule starts, then every interval at the job's own phase."""
-        first_run_seconds = self._jobs * FIRST_RUN_SPACING_SECONDS % FIRST_RUNS_WITHIN_SECONDS
-        self._jobs += 1
+    def add(
+        self,
+        job_id: str,
+        interval: timedelta,
+        run: Callable[[str], Awaitable[None]],
+        last_run_at: datetime | None = None,
+    ) -> None:
+        """Run `run(job_id)` at once when the schedule starts, then every interval at the job's own phase.
+
+        A job whose last run, of the process before this one, began less than an interval ago waits for its phase.
+        """
+        trigger = Phase(interval, phase(job_id, interval))
+        now = datetime.now(UTC)
+        if last_run_at is not None and abs(now - last_run_at) < interval:
+            first_run_at = trigger.get_next_fire_time(None, max(now, last_run_at + interval / 2))
+        else:
+            wait_seconds = self._due_jobs * FIRST_RUN_SPACING_SECONDS % FIRST_RUNS_WITHIN_SECONDS
+            first_run_at = now + timedelta(seconds=wait_seconds)
+            self._due_jobs += 1
         self._scheduler.add_job(
             run,
-            Phase(interval, phase(job_id, interval)),
+            trigger,
             args=[job_id],
             id=job_id,
-            next_run_time=datetime.now(UTC) + timedelta(seconds=first_run_seconds),
+            next_run_time=first_run_at,
             misfire_grace_time=max(1, int(interval.total_seconds())),
             coalesce=False,  # each run that was due in vain is told as missed; only the last is within the grace time
             max_instances=1,

@@ -129,6 +129,30 @@ async def test_the_first_run_is_at_once_and_the_next_at_the_jobs_own_phase(sched
     assert following - started_at > 0.49 * HOUR
 
 
+async def test_a_job_whose_last_run_began_less_than_an_interval_ago_waits_for_its_phase() -> None:
+    """As without a restart: at its own place within the interval, and not within half an interval of the last run."""
+    scheduled = Scheduled()
+    for minutes in (-10, 0, 10, 30, 59):
+        last_run_at = datetime.now(UTC) - timedelta(minutes=minutes)
+        job_id = f"site/{minutes}"
+        scheduled.schedule.add(job_id, HOUR, scheduled.run, last_run_at)
+        first = scheduled.schedule.next_run_at(job_id)
+
+        assert first is not None
+        assert place_seconds(first, HOUR) == pytest.approx(phase(job_id, HOUR).total_seconds(), abs=1e-3)
+        assert first > datetime.now(UTC)
+        assert HOUR / 2 <= first - last_run_at <= 2 * HOUR
+
+
+async def test_a_job_whose_last_run_is_longer_ago_or_far_in_the_future_runs_at_once(scheduled: Scheduled) -> None:
+    """A time in the future is that of a clock that was wrong, and nothing to wait for."""
+    for hours in (1, 100, -2, -9000):
+        scheduled.schedule.add(f"site/{hours}", HOUR, scheduled.run, datetime.now(UTC) - timedelta(hours=hours))
+    scheduled.schedule.start()
+
+    await scheduled.until(started=4)
+
+
 async def test_first_runs_start_one_after_the_other_and_all_before_readiness_stops_waiting() -> None:
     schedule = Scheduled().schedule
     waits_seconds = []

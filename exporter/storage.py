@@ -1,0 +1,307 @@
+"""What survives a restart: the last run and the last complete result of every collector, in one SQLite file.
+
+The file is a convenience and never a reason to fail: one that cannot be used is set aside or done without, and a write
+that fails is a warning.
+"""
+
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from exporter.collection import Result
+from exporter.errors import State
+from exporter.metrics import Family, Sample
+from exporter.platform import Collector, collector_settings
+from exporter.settings import TargetSettings
+from exporter.snapshot import Key, Published
+
+logger = structlog.get_logger()
+
+FILE_NAME = "engagement-exporter.db"
+FORGOTTEN_AFTER_SECONDS = 31_536_000.0
+"""No `max_age` is longer than a year, so that nobody misses what is older."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE collectors (
+        target TEXT NOT NULL,
+        collector TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        begun_at REAL,
+        paused_until REAL NOT NULL,
+        state TEXT,
+        started_at REAL,
+        duration_seconds REAL,
+        error TEXT,
+        remedy TEXT,
+        last_success_at REAL,
+        series_dropped INTEGER,
+        samples BLOB,
+        PRIMARY KEY (target, collector, fingerprint)
+    )
+    """,
+)
+"""The statement that leads to each version of the schema, the first to version 1; `PRAGMA user_version` counts them."""
+
+SAVE_RUN = """
+    INSERT INTO collectors (target, collector, fingerprint, begun_at, paused_until,
+                            state, started_at, duration_seconds, error, remedy, last_success_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET begun_at = excluded.begun_at, paused_until = excluded.paused_until,
+        state = excluded.state, started_at = excluded.started_at, duration_seconds = excluded.duration_seconds,
+        error = excluded.error, remedy = excluded.remedy, last_success_at = excluded.last_success_at
+"""
+SAVE_SAMPLES = """
+    UPDATE collectors SET series_dropped = ?, samples = ? WHERE target = ? AND collector = ? AND fingerprint = ?
+"""
+
+DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""SQLite's codes for a file that is not what it should be; SQLITE_ERROR is a table or column that is not there."""
+
+_samples_decoder = msgspec.json.Decoder(list[tuple[str, tuple[str, ...], list[tuple[tuple[str, ...], float]]]])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where values come from: a collector, and a hash of the settings that decide what its values mean."""
+
+    key: Key
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is stored of one collector. Times are Unix seconds; `begun_at` is also that of a run that never ended."""
+
+    source: Source
+    begun_at: float | None
+    paused_until: float
+    last: Result | None
+    last_success_at: float | None
+    published: Published | None
+
+
+class UnusableError(Exception):
+    """The file cannot be read; `reason` (corrupt or newer) becomes part of the name under which it is set aside."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def source_of(settings: TargetSettings, collector: Collector[Any]) -> Source:
+    """Tell the source of a collector's values; another site, organisation or choice of what to collect is another."""
+    secrets = {key for name in settings.credentials for key in (name, f"{name}_file")}
+    own = set(type(settings).model_fields) - set(TargetSettings.model_fields) - secrets
+    site = settings.model_dump_json(include={"platform", "url", "max_series", *own})
+    choice = collector_settings(settings, collector).model_dump_json(exclude={"enabled", "interval"})
+    digest = hashlib.sha256(f"{site}\n{choice}".encode()).hexdigest()
+    return Source(Key(settings.name, collector.name), digest)
+
+
+class Storage:
+    """The file in `folder`. `load` opens it and comes first; without a usable file, everything else does nothing."""
+
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._file = folder / FILE_NAME
+        self._now = now
+        self._connection: sqlite3.Connection | None = None
+        self._writer = ThreadPoolExecutor(1, "storage")
+        self._lock = threading.Lock()
+        self._pending: dict[Source, Record] = {}
+        self._written: dict[Source, Published | None] = {}
+        self._is_failing = False
+
+    def load(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
+        """Return what is stored of the sources, in the families given for each and no others."""
+        try:
+            try:
+                records = self._open(families)
+            except UnusableError as error:
+                set_aside(self._file, error.reason, self._now())
+                records = self._open(families)
+        except (OSError, sqlite3.Error, UnusableError) as error:
+            logger.warning("storage cannot be used, going on without", file=str(self._file), error=str(error))
+            return {}
+        self._written = {source: record.published for source, record in records.items()}
+        return records
+
+    def save(self, record: Record) -> None:
+        """Write the record soon, in a thread of its own; of several that wait for one source, only the last counts."""
+        if self._connection is None:
+            return
+        with self._lock:
+            is_writer_told = bool(self._pending)
+            self._pending[record.source] = record
+        if not is_writer_told:
+            self._writer.submit(self._write_pending, self._connection)
+
+    def close(self) -> None:
+        """Write what is still waiting, and close the file."""
+        self._writer.shutdown()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _open(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
+        connection = connect(self._file)
+        try:
+            migrate(connection)
+            records = read(connection, families, self._now() - FORGOTTEN_AFTER_SECONDS)
+        except Exception as error:
+            connection.close()
+            if is_damage(error):
+                raise UnusableError("corrupt") from error
+            raise
+        self._connection = connection
+        return records
+
+    def _write_pending(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            records, self._pending = tuple(self._pending.values()), {}
+        try:
+            self._write(connection, records)
+        except Exception as error:  # nobody awaits this thread, and polling must go on whatever happens in it
+            if not self._is_failing:
+                logger.warning("results cannot be stored", file=str(self._file), error=str(error))
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    def _write(self, connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for record in records:
+                connection.execute(SAVE_RUN, run_row(record))
+                if self._written.get(record.source) is not record.published:
+                    connection.execute(SAVE_SAMPLES, samples_row(record))
+        self._written.update((record.source, record.published) for record in records)
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Open the file, made if need be, for its owner only; its companions take their mode from it.
+
+    Raises OSError or sqlite3.Error.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    file.chmod(0o600)
+    return sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date. Raises UnusableError for a file of a newer exporter, sqlite3.Error for a bad one."""
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if not 0 <= version <= len(MIGRATIONS):
+        raise UnusableError("newer")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # a commit survives the process; a power cut may take the last
+    for number, statement in enumerate(MIGRATIONS[version:], version + 1):
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+def read(
+    connection: sqlite3.Connection, families: Mapping[Source, Sequence[Family]], oldest_at: float
+) -> dict[Source, Record]:
+    """Read the records of the sources given, and delete those whose last run is older than `oldest_at`."""
+    [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise ValueError(verdict)
+    connection.execute("DELETE FROM collectors WHERE coalesce(begun_at, 0) < ?", (oldest_at,))
+    records = {}
+    with closing(connection.cursor()) as cursor:
+        cursor.row_factory = sqlite3.Row
+        for row in cursor.execute("SELECT * FROM collectors"):
+            source = Source(Key(row["target"], row["collector"]), row["fingerprint"])
+            if source in families:
+                records[source] = record_of(source, row, families[source])
+    return records
+
+
+def record_of(source: Source, row: sqlite3.Row, families: Sequence[Family]) -> Record:
+    """Turn a row into a record. Raises ValueError or msgspec.DecodeError for what was never written like that."""
+    last = None
+    if row["state"] is not None:
+        last = Result(
+            State(row["state"]),
+            row["started_at"],
+            row["duration_seconds"],
+            error=row["error"],
+            remedy=row["remedy"],
+        )
+    published = None
+    if row["samples"] is not None:
+        samples = tuple(decode_samples(row["samples"], families))
+        published = Published(samples, row["last_success_at"], row["series_dropped"])
+    return Record(source, row["begun_at"], row["paused_until"], last, row["last_success_at"], published)
+
+
+def run_row(record: Record) -> tuple[object, ...]:
+    """Return the parameters of SAVE_RUN."""
+    key, last = record.source.key, record.last
+    told = (str(last.state), last.started_at, last.duration_seconds, last.error, last.remedy) if last else (None,) * 5
+    run = (record.begun_at, record.paused_until, *told, record.last_success_at)
+    return (key.target, key.collector, record.source.fingerprint, *run)
+
+
+def samples_row(record: Record) -> tuple[object, ...]:
+    """Return the parameters of SAVE_SAMPLES."""
+    published = record.published
+    values = (published.series_dropped, encode_samples(published.samples)) if published else (None, None)
+    return (*values, record.source.key.target, record.source.key.collector, record.source.fingerprint)
+
+
+def encode_samples(samples: Iterable[Sample]) -> bytes:
+    """Write samples, which come grouped by family, as JSON: [family, label names, [[label values, value], ...]]."""
+    return msgspec.json.encode(
+        [
+            (family.name, family.labels, [(sample.labels, float(sample.value)) for sample in group])
+            for family, group in groupby(samples, key=lambda sample: sample.family)
+        ]
+    )
+
+
+def decode_samples(data: bytes, families: Sequence[Family]) -> Iterator[Sample]:
+    """Read what `encode_samples` wrote; leaves out families that are not among those given, or have other labels now.
+
+    Raises msgspec.DecodeError.
+    """
+    known = {family.name: family for family in families}
+    for name, labels, rows in _samples_decoder.decode(data):
+        family = known.get(name)
+        if family and family.labels == labels:
+            for values, value in rows:
+                yield Sample(family, values, value)
+
+
+def is_damage(error: Exception) -> bool:
+    """True if the file is broken, False if it is newer or only the access to it fails (rights, locks, a full disk)."""
+    if isinstance(error, sqlite3.Error):
+        code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # absent for text that is no UTF-8
+        return code & 0xFF in DAMAGED
+    return not isinstance(error, UnusableError)
+
+
+def set_aside(file: Path, reason: str, now: float) -> None:
+    """Rename the file and its companions, so that a new one can take its place and nothing is lost. Raises OSError."""
+    moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = f"{file}.{reason}-{moment}"
+    for ending in ("-wal", "-shm", ""):  # the file last: a log left behind would be taken for that of the next file
+        if os.path.exists(f"{file}{ending}"):
+            os.rename(f"{file}{ending}", f"{aside}{ending}")
+    logger.warning("storage set aside, starting with a new one", file=aside, reason=reason)
