@@ -12,7 +12,8 @@ COPY exporter exporter
 # compiled here, since nothing can be written at run time and a start without bytecode takes four times as long
 RUN /opt/build/bin/python -m hatchling build -t wheel \
  && /opt/build/bin/pip --python /opt/engagement-exporter/bin/python install --no-cache-dir --no-deps dist/*.whl \
- && /opt/engagement-exporter/bin/python -m compileall -q /opt/engagement-exporter/lib
+ && /opt/engagement-exporter/bin/python -m compileall -q /opt/engagement-exporter/lib \
+ && mkdir storage
 
 FROM python:3.13-slim
 ARG VERSION=0.1.0
@@ -27,9 +28,11 @@ ENV ENGAGEMENT_EXPORTER_REVISION="${REVISION}" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 COPY --from=build /opt/engagement-exporter /opt/engagement-exporter
+COPY --from=build --chown=65532:65532 /build/storage /var/lib/engagement-exporter
+VOLUME /var/lib/engagement-exporter
 USER 65532:65532
 WORKDIR /etc/engagement-exporter
 EXPOSE 10360
 HEALTHCHECK --interval=30s --timeout=6s --start-period=10s CMD ["engagement-exporter", "healthcheck"]
 ENTRYPOINT ["engagement-exporter"]
-CMD ["--config.file=/etc/engagement-exporter/config.yaml"]
+CMD ["--config.file=/etc/engagement-exporter/config.yaml", "--storage.path=/var/lib/engagement-exporter"]

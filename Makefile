@@ -30,6 +30,8 @@ bench: $(VENV)/.dev ## measure; the figures go into docs/performance.md
 	$(BIN)/python -m bench.attempts
 	$(BIN)/python -m bench.targets
 	$(BIN)/python -m bench.start
+	$(BIN)/python -m bench.storage
+	$(BIN)/python -m bench.scrape
 
 docs: $(VENV)/.dev ## write the generated documents anew
 	$(BIN)/python docs/generate.py

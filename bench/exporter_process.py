@@ -36,10 +36,16 @@ def running(configuration: str) -> Iterator[Running]:
     with tempfile.TemporaryDirectory() as folder:
         config_file = Path(folder, "config.yaml")
         config_file.write_text(configuration)
-        port = _free_port()
+        port = free_port()
         begin = time.perf_counter()
         process = subprocess.Popen(
-            [COMMAND, "run", f"--config.file={config_file}", f"--web.listen-address={HOST}:{port}"],
+            [
+                COMMAND,
+                "run",
+                f"--config.file={config_file}",
+                f"--storage.path={folder}",
+                f"--web.listen-address={HOST}:{port}",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -84,7 +90,8 @@ def _wait_for_page(process: subprocess.Popen[bytes], port: int) -> None:
     raise TimeoutError(f"no page within {START_TIMEOUT_SECONDS:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

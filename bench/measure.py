@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 BYTES_PER_KIB = 1024
+NANOSECONDS_PER_SECOND = 1_000_000_000
 BYTES_PER_MB = 1_000_000
 
 
@@ -25,6 +26,12 @@ def cpu_seconds(pid: int) -> float:
     """Return the CPU time that a process has taken, user and system, in steps of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def live_threads_cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process's present threads have taken, to the nanosecond."""
+    statistics = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(path.read_text().split()[0]) for path in statistics) / NANOSECONDS_PER_SECOND
 
 
 def resident_mb(pid: int) -> float:

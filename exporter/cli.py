@@ -4,10 +4,10 @@ import asyncio
 import json
 import os
 import platform as python_platform
-import re
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,14 +24,16 @@ from exporter.metrics import TARGET_LABEL, Sample
 from exporter.plan import lines, plan
 from exporter.probe import probe
 from exporter.self_metrics import ApiMetrics
-from exporter.web.listen import listen, parse_address
+from exporter.settings import is_loopback
+from exporter.storage import Storage
+from exporter.web.access import Access
+from exporter.web.listen import activated, listen
+from exporter.web_flags import listen_options, prefix_options, systemd_option, web_config_option
 from exporter.yaml_document import read
 
 EXIT_CONFIGURATION = 1
 EXIT_PLATFORM = 3
 """A platform did not answer as it should; 2 is click's own for wrong usage."""
-
-TELEMETRY_PATH = re.compile(r"(?!/-/)(/[A-Za-z0-9._~-]+)+")
 
 DEMO_SEED = 1
 DEMO_DAYS = 730
@@ -69,45 +71,6 @@ def log_options(command: F) -> F:
     return level(form(command))
 
 
-def _addresses(ctx: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[tuple[str, int]]:
-    try:
-        return [parse_address(value) for value in values]
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _path(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not TELEMETRY_PATH.fullmatch(value):
-        raise click.BadParameter("write a path such as /metrics; / is the status page, and /-/ is the exporter's own")
-    return value
-
-
-def listen_options(default: str) -> Callable[[F], F]:
-    """Add --web.listen-address and --web.telemetry-path."""
-
-    def add(command: F) -> F:
-        address = click.option(
-            "--web.listen-address",
-            "addresses",
-            multiple=True,
-            default=[default],
-            show_default=True,
-            callback=_addresses,
-            help="Address to listen on; repeat it for several.",
-        )
-        path = click.option(
-            "--web.telemetry-path",
-            "telemetry_path",
-            default="/metrics",
-            show_default=True,
-            callback=_path,
-            help="Path of the metrics.",
-        )
-        return address(path(command))
-
-    return add
-
-
 VERSION = (
     f"%(prog)s, version %(version)s (revision: {os.environ.get('ENGAGEMENT_EXPORTER_REVISION') or 'unknown'}, "
     f"python: {python_platform.python_version()})"
@@ -125,30 +88,58 @@ def main() -> None:
 
 @main.command()
 @config_option
+@click.option(
+    "--storage.path",
+    "storage_path",
+    default="./data",
+    show_default=True,
+    help="Folder that keeps the latest results over a restart; empty for none.",
+)
 @listen_options(":10360")
+@systemd_option
+@prefix_options
+@web_config_option
 @log_options
 def run(
-    config_file: Path, addresses: list[tuple[str, int]], telemetry_path: str, log_level: str, log_format: str
+    config_file: Path,
+    storage_path: str,
+    addresses: list[tuple[str, int]],
+    telemetry_path: str,
+    systemd_socket: bool,
+    external_path: str,
+    route_prefix: str | None,
+    web_config_file: Path | None,
+    log_level: str,
+    log_format: str,
 ) -> None:
     """Poll the configured platforms and serve their metrics (the default command)."""
     logs.configure(log_level, log_format)
-    with app.without_garbage_collection():
-        exporter = app.Exporter(_load(config_file))
-        sockets = _listen(addresses)
-        app.allow_many_sockets()
-    asyncio.run(app.serve(exporter, sockets, telemetry_path))
+    storage = Storage(Path(storage_path)) if storage_path else None
+    with closing(storage) if storage else nullcontext():
+        with app.without_garbage_collection():
+            config = _load(config_file)
+            guard = _access(web_config_file)
+            sockets = _activated() if systemd_socket else _listen(addresses)
+            exporter = app.Exporter(config, storage=storage)  # last, since it opens the storage
+            app.allow_many_sockets()
+        prefix = external_path if route_prefix is None else route_prefix
+        asyncio.run(app.serve(exporter, sockets, telemetry_path, prefix, guard))
 
 
 @main.command()
 @config_option
+@web_config_option
 @click.option("--probe", "with_probe", is_flag=True, help="Call every target once: rights missing, rights in excess.")
 @click.option("--plan", "with_plan", is_flag=True, help="Print requests per hour against each target's budget.")
-def check(config_file: Path, with_probe: bool, with_plan: bool) -> None:
-    """Check the configuration file; exit code 1 if it is wrong or over budget, 3 if a probe failed."""
+def check(config_file: Path, web_config_file: Path | None, with_probe: bool, with_plan: bool) -> None:
+    """Check the configuration files; exit code 1 if it is wrong or over budget, 3 if a probe failed."""
     logs.configure("error", "logfmt")
     config = _load(config_file)
     count = sum(len(list(app.enabled_collectors(target))) for target in config.targets)
     click.echo(f"{config_file}: ok, {len(config.targets)} targets with {count} collectors")
+    if web_config_file:
+        _access(web_config_file)
+        click.echo(f"{web_config_file}: ok")
     code = 0
     if with_plan and not _print_plan(config):
         code = EXIT_CONFIGURATION
@@ -268,10 +259,21 @@ def _demo_lines(sockets: list[socket.socket], telemetry_path: str, config: Confi
 
 @main.command()
 @click.option("--url", default="http://127.0.0.1:10360/-/healthy", show_default=True, help="Address of /-/healthy.")
-def healthcheck(url: str) -> None:
-    """Ask a running exporter whether it is healthy; exit code 0 if it is. Made for a container's HEALTHCHECK."""
+@click.option("--username", default="", help="User name, if the exporter asks for one.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File that holds the password.",
+)
+def healthcheck(url: str, username: str, password_file: Path | None) -> None:
+    """Ask a running exporter whether it is healthy; exit code 0 if it is. Made for a container's HEALTHCHECK.
+
+    The certificate of an exporter on this machine is not verified: it is made for another name.
+    """
     try:
-        response = httpx.get(url, timeout=5.0, trust_env=False)
+        here = is_loopback(httpx.URL(url).host)
+        login = (username, password_file.read_bytes().strip()) if password_file else None
+        response = httpx.get(url, timeout=5.0, trust_env=False, verify=not here, auth=login)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise click.ClickException(f"no answer from {url} ({type(error).__name__})") from None
     click.echo(response.text, nl=False)
@@ -283,6 +285,22 @@ def _load(config_file: Path) -> Config:
         return load(config_file, platform.installed())
     except ConfigError as error:
         click.echo(str(error), err=True)
+        sys.exit(EXIT_CONFIGURATION)
+
+
+def _access(web_config_file: Path | None) -> Access | None:
+    try:
+        return Access(web_config_file) if web_config_file else None
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_CONFIGURATION)
+
+
+def _activated() -> list[socket.socket]:
+    try:
+        return activated(os.environ, os.getpid())
+    except ValueError as error:
+        click.echo(f"--web.systemd-socket: {error}", err=True)
         sys.exit(EXIT_CONFIGURATION)
 
 

@@ -61,8 +61,9 @@ async def ended(process: Process) -> Ended:
 
 @asynccontextmanager
 async def running(*arguments: str | Path) -> AsyncIterator[Running]:
-    """Run an exporter on a free port of this machine until the block ends."""
-    process = await start(COMMAND, *arguments, "--web.listen-address", "127.0.0.1:0")
+    """Run an exporter on a free port of this machine until the block ends; it stores nothing unless told where."""
+    without_storage = () if "demo" in arguments else ("--storage.path=",)  # of an option given twice, the last counts
+    process = await start(COMMAND, *without_storage, *arguments, "--web.listen-address", "127.0.0.1:0")
     try:
         yield Running(process, await _url(process))
     finally:

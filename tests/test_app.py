@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter import schedule
 from exporter.api.client import Client
 from exporter.app import HEARTBEAT_LOST_SECONDS, READY_WITHOUT_FIRST_RUNS_SECONDS, Exporter, serve
+from exporter.collection import Result
 from exporter.config import Config
 from exporter.errors import RateLimitedError, State, UnauthorizedError
-from exporter.exposition import Format
+from exporter.exposition import LARGE_SAMPLES, Format
 from exporter.metrics import Sample
 from exporter.platform import Collect
 from exporter.snapshot import Key
@@ -88,7 +89,7 @@ def series(exporter: Exporter, name: str) -> dict[tuple[str, ...], float]:
     """Return the values of a family's series on the page, by label values in order of label names."""
     return {
         tuple(sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(exporter.page(Format.TEXT).decode())
+        for family in text_string_to_metric_families(b"".join(exporter.page(Format.TEXT)).decode())
         for sample in family.samples
         if sample.name == name
     }
@@ -111,7 +112,7 @@ async def test_a_started_exporter_has_its_values_on_the_page_at_once() -> None:
         assert series(exporter, "fake_people") == {("site",): 7, ("other",): 7}
         assert series(exporter, "fake_places") == {("x", "site"): 3, ("x", "other"): 3}
         assert series(exporter, "engagement_up") == {("fake", "site"): 1, ("fake", "other"): 1}
-        assert exporter.page(Format.OPENMETRICS).endswith(b"# EOF\n")
+        assert exporter.page(Format.OPENMETRICS)[-1].endswith(b"# EOF\n")
 
 
 async def test_it_is_ready_once_every_collector_ended_a_first_run_good_or_bad() -> None:
@@ -302,6 +303,26 @@ async def test_stopping_cancels_the_runs_under_way_and_keeps_the_page() -> None:
 
     assert series(exporter, "fake_people") == {("site",): 7}
     assert states(exporter)[PLACES_KEY] is State.PENDING
+
+
+async def test_what_happens_while_a_large_result_is_rendered_is_not_lost() -> None:
+    """Rendering takes place in a thread; skipped runs and the age limit go on meanwhile."""
+    clock = Clock()
+    samples = tuple(PLACES.sample(number, place=str(number)) for number in range(LARGE_SAMPLES))
+    exporter = Exporter(Config((make_target(hang, hang, max_age="3h"),)), clock.now)
+
+    publishing = asyncio.create_task(exporter.publish(PLACES_KEY, Result(State.OK, clock.now(), 1.0, samples)))
+    await asyncio.sleep(0)
+    exporter.snapshot.skip(PLACES_KEY, "overlap")
+    await publishing
+    assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
+    assert series(exporter, "engagement_collector_skipped_runs_total")["places", "fake", "overlap", "site"] == 1
+
+    publishing = asyncio.create_task(exporter.publish(PLACES_KEY, Result(State.OK, clock.now(), 1.0, samples)))
+    await asyncio.sleep(0)
+    exporter.snapshot.expire(clock.now() + 11_000)
+    await publishing
+    assert series(exporter, "fake_places") == {}
 
 
 async def test_the_server_answers_until_it_is_told_to_end() -> None:

@@ -256,7 +256,7 @@ async def test_it_runs_without_naming_a_command_and_serves_its_page(site_config:
 
 async def test_several_addresses_each_told_in_the_log(crowd: Path) -> None:
     addresses = ("--web.listen-address", "127.0.0.1:0", "--web.listen-address", "127.0.0.2:0")
-    process = await start(COMMAND, "--config.file", crowd, "--log.format", "json", *addresses)
+    process = await start(COMMAND, "--config.file", crowd, "--storage.path=", "--log.format", "json", *addresses)
     assert process.stderr is not None
     told = [json.loads(await process.stderr.readline()) for _ in range(2)]
     async with httpx.AsyncClient() as http:

@@ -1,20 +1,38 @@
 """The page: what prometheus-client would say of the same families, in both formats, joined from ready parts."""
 
+import asyncio
+import gzip
 import math
-from collections.abc import Iterable, Iterator
+import re
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
+from exporter import exposition, self_metrics
 from exporter.collection import Result
 from exporter.errors import State
-from exporter.exposition import Exposition, Format, negotiate, samples_page
+from exporter.exposition import (
+    LARGE_BYTES,
+    LARGE_COLLECTORS,
+    LARGE_SAMPLES,
+    Exposition,
+    Format,
+    batches,
+    published_lines,
+    render,
+    samples_page,
+    status_samples,
+)
+from exporter.gzip_stream import compress_head
 from exporter.metrics import Family, Sample, info
 from exporter.snapshot import Entry, Key, Snapshot
 from tests.fakes import PEOPLE, PLACES
@@ -28,18 +46,22 @@ SITE, SITE_PLACES, OTHER = Key("site", "people"), Key("site", "places"), Key("ot
 class Pages:
     """A snapshot of three collectors, and its page as series with their values."""
 
-    def __init__(self) -> None:
-        self.snapshot = Snapshot(Entry(key, "fake", 60.0, 100.0, 1000) for key in (SITE, SITE_PLACES, OTHER))
+    def __init__(self, max_series: int = 1000) -> None:
+        self.snapshot = Snapshot(Entry(key, "fake", 60.0, 100.0, max_series) for key in (SITE, SITE_PLACES, OTHER))
         self.registry = CollectorRegistry()
         self.exposition = Exposition(FAMILIES, self.registry)
         for entry in self.snapshot:
             self.exposition.update_status(entry)
 
     def publish(self, key: Key, *samples: Sample, state: State = State.OK, at: float = 1000.0) -> None:
-        self.exposition.publish(self.snapshot.publish(key, Result(state, at - 2.0, 2.0, samples)))
+        entry = self.snapshot.publish(key, Result(state, at - 2.0, 2.0, samples))
+        self.exposition.publish(entry, published_lines(entry))
 
-    def page(self, form: Format = Format.TEXT) -> str:
-        return self.exposition.page(form, self.snapshot).decode()
+    def page(self, form: Format = Format.TEXT, keys: Collection[Key] | None = None) -> str:
+        return b"".join(self.exposition.page(form, keys)).decode()
+
+    async def gzip_page(self, form: Format = Format.TEXT, keys: Collection[Key] | None = None) -> bytes:
+        return b"".join(await self.exposition.gzip_page(form, keys))
 
     def series(self, name: str, **labels: str) -> dict[tuple[str, ...], float]:
         """Return the values of a family's series with these labels, by their other values in order of label names."""
@@ -140,7 +162,7 @@ def test_series_that_a_new_result_lacks_leave_the_page(pages: Pages) -> None:
 def test_expired_values_leave_the_page_and_the_time_of_the_last_success_stays(pages: Pages) -> None:
     pages.publish(SITE, PEOPLE.sample(7))
     for entry in pages.snapshot.expire(1200.0):
-        pages.exposition.publish(entry)
+        pages.exposition.publish(entry, published_lines(entry))
 
     assert "fake_people" not in pages.page()
     assert pages.series("engagement_collector_samples", collector="people", target="site") == {("fake",): 0}
@@ -233,8 +255,54 @@ def test_a_page_is_byte_for_byte_what_prometheus_client_renders(samples: list[Sa
     assert samples_page("site", samples, Format.OPENMETRICS) == openmetrics.generate_latest(Same(samples))  # type: ignore[no-untyped-call]
 
 
-def labels_on_the_page(sample: Sample) -> frozenset[tuple[str, str]]:
-    return frozenset({("target", "site"), *zip(sample.family.labels, sample.labels, strict=True)})
+class WholePage(Collector):
+    """What the exposition should show, as the library's own objects: samples, status, then the live families."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def collect(self) -> Iterator[Metric]:
+        rows = list(self._rows())
+        for family in (*FAMILIES, *self_metrics.FAMILIES):
+            metric = Metric(re.sub("_(info|total)$", "", family.name), family.help, family.kind.value)
+            for labels in (row for row in rows if row[0] is family):
+                metric.add_sample(family.name, *labels[1:])
+            if metric.samples:
+                yield metric
+        yield from self._pages.registry.collect()
+
+    def _rows(self) -> Iterator[tuple[Family, dict[str, str], float]]:
+        for entry in self._pages.snapshot:
+            for sample in entry.published.samples if entry.published else ():
+                yield sample.family, dict(labels_on_the_page(sample, entry.key.target)), sample.value
+            for sample in status_samples(entry):
+                yield sample.family, dict(zip(sample.family.labels, sample.labels, strict=True)), sample.value
+        for target in ("site", "other"):
+            states = [entry.state for entry in self._pages.snapshot if entry.key.target == target]
+            yield self_metrics.UP, {"target": target, "platform": "fake"}, all(state is State.OK for state in states)
+
+
+@settings(max_examples=50)
+@given(SAMPLES, SAMPLES, st.booleans())
+async def test_a_whole_page_with_its_live_part_is_byte_for_byte_the_librarys_plain_and_gzipped(
+    one: list[Sample], two: list[Sample], fails: bool
+) -> None:
+    pages = Pages()
+    Gauge("engagement_test_seconds", "Live.", registry=pages.registry).set(0.5)
+    Counter("engagement_tests", "Live.", ["name"], registry=pages.registry).labels('"\\\n').inc()
+    pages.publish(SITE, *one)
+    pages.publish(OTHER, *two)
+    if fails:
+        pages.publish(SITE, state=State.FORBIDDEN)
+    text = generate_latest(WholePage(pages))
+    expected = {Format.TEXT: text, Format.OPENMETRICS: openmetrics.generate_latest(WholePage(pages))}  # type: ignore[no-untyped-call]
+    for form, page in expected.items():
+        assert pages.page(form).encode() == page
+        assert gzip.decompress(await pages.gzip_page(form)) == page
+
+
+def labels_on_the_page(sample: Sample, target: str = "site") -> frozenset[tuple[str, str]]:
+    return frozenset({("target", target), *zip(sample.family.labels, sample.labels, strict=True)})
 
 
 @given(SAMPLES)
@@ -257,44 +325,102 @@ def test_the_page_of_one_run_drops_what_no_page_could_hold() -> None:
     ]
 
 
-PROMETHEUS = (
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
-    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;q=0.4,"
-    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
-)
+def test_a_selection_has_the_samples_and_status_of_its_collectors_and_nothing_else(pages: Pages) -> None:
+    Gauge("engagement_test_seconds", "Live.", registry=pages.registry).set(1)
+    pages.publish(SITE, PEOPLE.sample(7))
+    pages.publish(OTHER, PEOPLE.sample(8))
+    whole = pages.page()
+    for form in Format:
+        page = pages.page(form, [OTHER])
+        lines = [line for line in page.splitlines() if not line.startswith("#")]
+
+        assert lines == [line for line in whole.splitlines() if 'target="other"' in line]
+        assert page.endswith("# EOF\n") is (form is Format.OPENMETRICS)
 
 
-@pytest.mark.parametrize(
-    ("accept", "form"),
-    [
-        (PROMETHEUS, Format.OPENMETRICS),
-        ("application/openmetrics-text", Format.OPENMETRICS),
-        ("application/openmetrics-text; q=0.5, text/plain; q=0.3", Format.OPENMETRICS),
-        ("APPLICATION/OpenMetrics-Text", Format.OPENMETRICS),
-        ("application/openmetrics-text,text/plain", Format.OPENMETRICS),
-        ("application/openmetrics-text;q=0.3,text/plain;q=0.5", Format.TEXT),
-        ("application/openmetrics-text;q=0.3,*/*;q=0.5", Format.TEXT),
-        ("application/openmetrics-text;q=0", Format.TEXT),
-        ("application/openmetrics-text;q=nonsense", Format.TEXT),
-        ("application/openmetrics-text;q=nan", Format.TEXT),
-        ("text/plain", Format.TEXT),
-        ("text/html,application/xhtml+xml,*/*;q=0.8", Format.TEXT),
-        ("*/*", Format.TEXT),
-        ("application/json", Format.TEXT),
-        ("", Format.TEXT),
-        (";,;q=,,", Format.TEXT),
-    ],
-)
-def test_openmetrics_is_for_those_who_name_it_and_do_not_like_it_less(accept: str, form: Format) -> None:
-    assert negotiate(accept) is form
+async def test_a_selection_is_the_same_gzipped_and_leaves_the_whole_page_alone(pages: Pages) -> None:
+    whole = await pages.gzip_page()
+
+    assert gzip.decompress(await pages.gzip_page(keys=[SITE])).decode() == pages.page(keys=[SITE])
+    assert gzip.decompress(await pages.gzip_page(keys=[])) == b""
+    assert await pages.gzip_page() == whole
 
 
-@given(st.text(alphabet="apliton/xme*-=q.;,01 ", max_size=60))
-def test_no_accept_header_breaks_the_page(accept: str) -> None:
-    assert negotiate(accept) in Format
+async def test_only_the_live_part_is_compressed_again_until_something_is_published(pages: Pages) -> None:
+    gauge = Gauge("engagement_test_seconds", "Live.", registry=pages.registry)
+    before, _ = await pages.exposition.gzip_page(Format.TEXT)
+    gauge.set(2)
+    after, rest = await pages.exposition.gzip_page(Format.TEXT)
+    assert after is before
+    assert gzip.decompress(after + rest).endswith(b"\nengagement_test_seconds 2.0\n")
+
+    pages.publish(SITE, PEOPLE.sample(7))
+    published, _ = await pages.exposition.gzip_page(Format.TEXT)
+    assert published is not before
+
+
+def large_result() -> list[Sample]:
+    """More than is rendered, and more than is compressed, in the event loop."""
+    place = "x" * (LARGE_BYTES // LARGE_SAMPLES)
+    return [PLACES.sample(number, place=f"{place}{number}") for number in range(LARGE_SAMPLES)]
+
+
+async def test_scrapes_at_once_share_one_compression_and_show_what_was_published_before_they_came() -> None:
+    pages = Pages(max_series=LARGE_SAMPLES)
+    pages.publish(SITE_PLACES, *large_result())
+    early = [asyncio.create_task(pages.gzip_page()) for _ in range(3)]
+    await asyncio.sleep(0)
+    pages.publish(OTHER, PEOPLE.sample(7))
+    late = [asyncio.create_task(pages.exposition.gzip_page(Format.TEXT)) for _ in range(3)]
+
+    heads = {id(pieces[0]) for pieces in await asyncio.gather(*late)}
+    assert len(heads) == 1
+    assert all(b"fake_people" in gzip.decompress(b"".join(task.result())) for task in late)
+    await asyncio.gather(*early)
+
+
+async def test_a_large_result_is_rendered_and_compressed_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def spied(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return function(*args)
+
+        return called
+
+    monkeypatch.setattr(exposition, "published_lines", spied(published_lines))
+    monkeypatch.setattr(exposition, "compress_head", spied(compress_head))
+    for samples, is_beside in ((large_result(), True), ([PLACES.sample(1, place="x")], False)):
+        pages = Pages(max_series=LARGE_SAMPLES)
+        entry = pages.snapshot.publish(SITE_PLACES, Result(State.OK, 0.0, 1.0, tuple(samples)))
+        pages.exposition.publish(entry, await render(entry))
+        page = await pages.gzip_page()
+
+        assert gzip.decompress(page).decode() == pages.page()
+        assert [name != "MainThread" for name in threads] == [is_beside, is_beside]
+        threads.clear()
+
+
+async def test_the_page_of_many_collectors_ends_with_a_live_part_that_is_compressed_beside_the_event_loop() -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("engagement_test_seconds", "Live.", registry=registry)
+    gauge.set_function(lambda: float(threading.current_thread() is threading.main_thread()))
+    many = Exposition(FAMILIES, registry)
+    for number in range(LARGE_COLLECTORS):
+        many.update_status(Entry(Key(f"site-{number}", "people"), "fake", 60.0, 100.0, 10))
+
+    page = gzip.decompress(b"".join(await many.gzip_page(Format.OPENMETRICS)))
+
+    assert page.endswith(b"\nengagement_test_seconds 0.0\n# EOF\n")
+
+
+@given(st.lists(st.binary(max_size=6)))
+def test_batches_lose_nothing(parts: list[bytes]) -> None:
+    assert b"".join(batches(parts)) == b"".join(parts)
 
 
 def test_a_family_without_samples_has_no_lines() -> None:
-    exposition = Exposition([Family("fake_nothing", "Nothing.")], CollectorRegistry())
+    empty = Exposition([Family("fake_nothing", "Nothing.")], CollectorRegistry())
 
-    assert b"fake_nothing" not in exposition.page(Format.TEXT, Snapshot([]))
+    assert empty.page(Format.TEXT) == [b""]

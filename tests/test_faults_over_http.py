@@ -19,7 +19,7 @@ from exporter.demo.faults import faults, html, status
 from exporter.demo.organisation import organisation
 from exporter.demo.server import GENEROUS_LIMITS, Demo, Served, serve
 from exporter.errors import State
-from exporter.exposition import Exposition, Format
+from exporter.exposition import Exposition, Format, published_lines
 from exporter.platform import Collector, installed
 from exporter.self_metrics import ApiMetrics
 from exporter.settings import TargetSettings
@@ -133,13 +133,14 @@ class Polled:
         settings = self.settings.model_copy(update={"timeout": timeout or self.settings.timeout})
         for collector in self.collectors:
             result = await collection.run(self.client, collector, settings)
-            self.exposition.publish(self.snapshot.publish(self.key(collector), result))
+            entry = self.snapshot.publish(self.key(collector), result)
+            self.exposition.publish(entry, published_lines(entry))
         states = self.series("engagement_collector_state")
         return {labels["collector"]: State(labels["state"]) for labels, value in states if value}
 
     def series(self, prefix: str) -> list[tuple[dict[str, str], float]]:
         """Return labels (with the name as `__name__`) and value of the page's series whose names start like that."""
-        page = self.exposition.page(Format.TEXT, self.snapshot).decode()
+        page = b"".join(self.exposition.page(Format.TEXT)).decode()
         lines = "".join(line for line in page.splitlines(keepends=True) if line.startswith(prefix))
         return [
             ({"__name__": sample.name, **sample.labels}, sample.value)

@@ -22,7 +22,7 @@ from exporter.api.status import error_for
 from exporter.app import READY_WITHOUT_FIRST_RUNS_SECONDS
 from exporter.collection import Result
 from exporter.errors import NotFoundError, State
-from exporter.exposition import Exposition, Format
+from exporter.exposition import Exposition, Format, published_lines
 from exporter.metrics import Sample
 from exporter.platform import Collect
 from exporter.platforms.pybossa import PLATFORM as PYBOSSA
@@ -59,12 +59,13 @@ class Polled:
         family = PEOPLE if key.collector == "people" else PLACES
         settings = make_settings(key.target, timeout=timedelta(seconds=timeout_seconds))
         result = await collection.run(make_client(handler), make_collector(key.collector, family, collect), settings)
-        self.exposition.publish(self.snapshot.publish(key, result))
+        entry = self.snapshot.publish(key, result)
+        self.exposition.publish(entry, published_lines(entry))
         return result
 
     def series(self, name: str) -> dict[str, float]:
         """Return values by the labels that matter here."""
-        page = self.exposition.page(Format.TEXT, self.snapshot).decode()
+        page = b"".join(self.exposition.page(Format.TEXT)).decode()
         return {
             sample.labels.get("place")
             or f"{sample.labels['target']}/{sample.labels.get('collector', '')}": sample.value

@@ -1,7 +1,8 @@
 """The endpoints, over a view that says what the test wants: content types, the status page, health, other methods."""
 
+import gzip
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -28,8 +29,12 @@ class Shown:
     healthy: bool = True
     ready: bool = True
 
-    def page(self, form: Format) -> bytes:
-        return f"page of {form.name}\n".encode()
+    def page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
+        chosen = "" if keys is None else "".join(f"{key.target}/{key.collector}\n" for key in keys)
+        return [f"page of {form.name}\n".encode(), chosen.encode()]
+
+    async def gzip_page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
+        return [gzip.compress(b"".join(self.page(form, keys)))]
 
     def next_run_at(self, key: Key) -> datetime | None:
         return self.next_run
@@ -66,7 +71,60 @@ async def test_metrics_in_the_format_that_the_scraper_prefers(accept: str, form:
 
     assert (response.status_code, response.text) == (200, f"page of {form}\n")
     assert response.headers["content-type"] == content_type
-    assert response.headers["vary"] == "Accept"
+    assert response.headers["vary"] == "Accept, Accept-Encoding"
+
+
+@pytest.mark.parametrize(("accept_encoding", "encoding"), [("gzip", "gzip"), ("br, gzip", "gzip"), ("identity", None)])
+async def test_metrics_in_the_encoding_that_the_scraper_prefers(accept_encoding: str, encoding: str | None) -> None:
+    """The HTTP client decodes, so its length of the body is not that of the wire."""
+    response = await answer("/metrics", **{"accept-encoding": accept_encoding})
+
+    assert response.text == "page of TEXT\n"
+    assert response.headers.get("content-encoding") == encoding
+    assert response.headers["vary"] == "Accept, Accept-Encoding"
+    assert int(response.headers["content-length"]) == response.num_bytes_downloaded
+
+
+SITES = [
+    replace(COLLECTOR, key=Key(target, collector))
+    for target, collector in (("a", "stats"), ("a", "users"), ("b", "stats"), ("c", "users"))
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen"),
+    [
+        ("target=a", "a/stats a/users"),
+        ("target=a&target=b", "a/stats a/users b/stats"),
+        ("collect[]=stats", "a/stats b/stats"),
+        ("collect%5B%5D=stats&collect[]=users", "a/stats a/users b/stats c/users"),
+        ("target=c&target=a&collect[]=users", "a/users c/users"),
+        ("target=b&collect[]=users", ""),
+        ("name[]=anything", "whole"),
+    ],
+)
+@pytest.mark.parametrize("accept_encoding", ["gzip", "identity"])
+async def test_a_query_chooses_targets_and_collectors(query: str, chosen: str, accept_encoding: str) -> None:
+    response = await answer(f"/metrics?{query}", Shown(SITES), **{"accept-encoding": accept_encoding})
+
+    expected = [] if chosen == "whole" else chosen.split()
+    assert (response.status_code, response.text.splitlines()[1:]) == (200, expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("target=nobody", "target=nobody names nothing here; there are: a, b, c\n"),
+        ("target=a&target=", "target= names nothing here; there are: a, b, c\n"),
+        ("target=a&collect[]=<b>", "collect[]=<b> names nothing here; there are: stats, users\n"),
+    ],
+)
+async def test_a_name_that_there_is_not_is_refused_with_the_names_that_there_are(query: str, message: str) -> None:
+    response = await answer(f"/metrics?{query}", Shown(SITES))
+
+    assert (response.status_code, response.text) == (400, message)
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_metrics_under_another_path() -> None:
@@ -74,7 +132,7 @@ async def test_metrics_under_another_path() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as http:
         assert (await http.get("/numbers")).status_code == 200
         assert (await http.get("/metrics")).status_code == 404
-        assert '<a href="/numbers">' in (await http.get("/")).text
+        assert '<a href="numbers">' in (await http.get("/")).text
 
 
 @pytest.mark.parametrize(

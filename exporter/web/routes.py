@@ -1,20 +1,23 @@
 """`/metrics`, the status page, and the health endpoints. Nothing here asks a platform or waits for a run."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter import __version__
-from exporter.exposition import Format, negotiate
+from exporter.exposition import Format
 from exporter.snapshot import Entry, Key
+from exporter.web.negotiation import negotiate, prefers_gzip
+from exporter.web.pieces import PiecesResponse
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -32,7 +35,9 @@ class View(Protocol):
     @property
     def snapshot(self) -> Iterable[Entry]: ...
 
-    def page(self, form: Format) -> bytes: ...
+    def page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]: ...
+
+    async def gzip_page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]: ...
 
     def next_run_at(self, key: Key) -> datetime | None: ...
 
@@ -58,8 +63,15 @@ def application(view: View, telemetry_path: str) -> Starlette:
     template = environment.get_template("status.html")
 
     async def metrics(request: Request) -> Response:
-        form = negotiate(request.headers.get("accept", ""))
-        return Response(view.page(form), headers={"Content-Type": form.value, "Vary": "Accept"})
+        try:
+            keys = selected(view.snapshot, request.query_params)
+        except LookupError as error:
+            return PlainTextResponse(f"{error.args[0]}\n", 400, headers=SECURITY_HEADERS)
+        form = negotiate(", ".join(request.headers.getlist("accept")))
+        headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
+        if prefers_gzip(", ".join(request.headers.getlist("accept-encoding"))):
+            return PiecesResponse(await view.gzip_page(form, keys), {**headers, "Content-Encoding": "gzip"})
+        return PiecesResponse(view.page(form, keys), headers)
 
     async def status(request: Request) -> Response:
         page = template.render(version=__version__, telemetry_path=telemetry_path, rows=status_rows(view, time.time()))
@@ -79,6 +91,31 @@ def application(view: View, telemetry_path: str) -> Starlette:
             Route("/-/ready", ready),
         ]
     )
+
+
+def selected(entries: Iterable[Entry], query: QueryParams) -> list[Key] | None:
+    """Return the collectors that `target` and `collect[]` name, each repeatable, or None when neither is given.
+
+    Raises LookupError with the known names for one that there is not.
+    """
+    targets, collectors = query.getlist("target"), query.getlist("collect[]")
+    if not targets and not collectors:
+        return None
+    keys = [entry.key for entry in entries]
+    _check_known("target", targets, [key.target for key in keys])
+    _check_known("collect[]", collectors, [key.collector for key in keys])
+    return [
+        key
+        for key in keys
+        if (not targets or key.target in targets) and (not collectors or key.collector in collectors)
+    ]
+
+
+def _check_known(parameter: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known_names = sorted(set(known))
+    for name in names:
+        if name not in known_names:
+            raise LookupError(f"{parameter}={name} names nothing here; there are: {', '.join(known_names)}")
 
 
 def _answer(good: bool, yes: str, no: str) -> Response:

@@ -60,7 +60,7 @@ async def page(simulated: Organisation, now: datetime) -> str:
 
         await until(is_ready)
         exporter.stop()
-        return exporter.page(Format.TEXT).decode()
+        return b"".join(exporter.page(Format.TEXT)).decode()
 
 
 def platform_series(page: str, target: str) -> Series:

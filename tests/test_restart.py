@@ -1,0 +1,206 @@
+"""An exporter that starts where another one ended: what it shows at once, what it polls, and what it leaves alone."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.api.client import Client
+from exporter.app import Exporter
+from exporter.config import Config, Target
+from exporter.errors import RateLimitedError, State, UnauthorizedError
+from exporter.exposition import Format
+from exporter.metrics import Sample
+from exporter.snapshot import Key
+from exporter.storage import Record, Storage, source_of
+from tests.command import until
+from tests.fakes import PEOPLE, PLACES, make_target
+
+PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
+MARKER = Key("marker", "people")
+HOUR_SECONDS = 3600.0
+
+
+class Platform:
+    """Counts the runs that ask it; `error` is what they meet, and `pause_seconds` what it asks for."""
+
+    def __init__(self, error: Exception | None = None, pause_seconds: float = 0.0) -> None:
+        self.runs: list[str] = []
+        self._error = error
+        self._pause_seconds = pause_seconds
+
+    async def people(self, client: Client, settings: Any, now: datetime) -> list[Sample]:
+        self._answer(client, "people")
+        return [PEOPLE.sample(7)]
+
+    async def places(self, client: Client, settings: Any, now: datetime) -> list[Sample]:
+        self._answer(client, "places")
+        return [PLACES.sample(3, place="x")]
+
+    def _answer(self, client: Client, collector: str) -> None:
+        self.runs.append(collector)
+        if self._pause_seconds:
+            client.pace.pause(self._pause_seconds)
+        if self._error:
+            raise self._error
+
+    def target(self, **keys: Any) -> Target:
+        return make_target(self.people, self.places, **keys)
+
+
+@asynccontextmanager
+async def process(folder: Path, *targets: Target, age_seconds: float = 0.0) -> AsyncIterator[Exporter]:
+    """Poll and store as a process does that started `age_seconds` ago, until its orderly end."""
+
+    def now() -> float:
+        return time.time() - age_seconds
+
+    with closing(Storage(folder, now)) as storage:
+        exporter = Exporter(Config(targets), now, storage)
+        exporter.start()
+        try:
+            yield exporter
+        finally:
+            exporter.stop()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*others, return_exceptions=True)
+
+
+async def until_ran(exporter: Exporter, *keys: Key) -> None:
+    async def have_run() -> bool:
+        return all(exporter.snapshot[key].runs for key in keys)
+
+    await until(have_run)
+
+
+async def first_process(folder: Path, target: Target, age_seconds: float = 0.0) -> None:
+    """Run every collector of the target once."""
+    async with process(folder, target, age_seconds=age_seconds) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+
+
+async def runs_after_restart(folder: Path, platform: Platform, **keys: Any) -> list[str]:
+    """Restart with one target more, whose first run comes after all that are due; returns the runs of the others."""
+    marker = make_target(Platform().people, Platform().places, name="marker")
+    async with process(folder, platform.target(**keys), marker) as exporter:
+        await until_ran(exporter, MARKER)
+    return platform.runs
+
+
+def series(exporter: Exporter, name: str) -> dict[tuple[str, ...], float]:
+    """Return the values of a series by label values in order of label names."""
+    page = b"".join(exporter.page(Format.TEXT)).decode()
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    return {tuple(sample.labels.values()): sample.value for sample in samples if sample.name == name}
+
+
+async def test_stored_values_are_there_at_once_with_their_times_and_are_ready(tmp_path: Path) -> None:
+    success = "engagement_collector_last_success_timestamp_seconds"
+    async with process(tmp_path, Platform().target(interval="1h")) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        times = series(exporter, success)
+
+    async with process(tmp_path, Platform().target(interval="1h")) as exporter:
+        assert exporter.is_ready()
+        assert series(exporter, "fake_people") == {("site",): 7}
+        assert series(exporter, "fake_places") == {("x", "site"): 3}
+        assert series(exporter, "engagement_up") == {("fake", "site"): 1}
+        assert series(exporter, success) == times
+        assert len(times) == 2
+
+
+async def test_what_ran_less_than_an_interval_ago_waits_for_its_phase(tmp_path: Path) -> None:
+    await first_process(tmp_path, Platform().target(interval="1h"))
+
+    assert await runs_after_restart(tmp_path, Platform(), interval="1h") == []
+
+
+async def test_only_what_is_due_runs_at_once(tmp_path: Path) -> None:
+    intervals = {"people": {"interval": "1h"}, "places": {"interval": "5h"}}
+    await first_process(tmp_path, Platform().target(collectors=intervals), age_seconds=2 * HOUR_SECONDS)
+
+    assert await runs_after_restart(tmp_path, Platform(), collectors=intervals) == ["people"]
+
+
+async def test_a_failed_run_counts_as_a_run_and_its_state_and_the_values_before_it_come_back(tmp_path: Path) -> None:
+    refusing = Platform(UnauthorizedError("GET /things answered 401"))
+    await first_process(tmp_path, Platform().target(interval="1h"), age_seconds=2 * HOUR_SECONDS)
+    await first_process(tmp_path, refusing.target(interval="1h"))
+
+    assert await runs_after_restart(tmp_path, Platform(), interval="1h") == []
+    async with process(tmp_path, Platform().target(interval="1h")) as exporter:
+        last = exporter.snapshot[PEOPLE_KEY].last
+        assert last is not None
+        assert (last.state, last.error) == (State.UNAUTHORIZED, "GET /things answered 401")
+        assert last.remedy == UnauthorizedError.remedy
+        assert series(exporter, "fake_people") == {("site",): 7}
+
+
+async def test_a_run_that_died_with_its_process_is_not_repeated_before_its_time(tmp_path: Path) -> None:
+    target = Platform().target(interval="1h")
+    with closing(Storage(tmp_path)) as storage:
+        storage.load({})
+        for collector in target.platform.collectors:
+            source = source_of(target.settings, collector)
+            storage.save(Record(source, time.time(), 0.0, None, None, None))
+
+    assert await runs_after_restart(tmp_path, Platform(), interval="1h") == []
+    async with process(tmp_path, target) as exporter:
+        assert not exporter.is_ready()
+        next_run_at = exporter.next_run_at(PEOPLE_KEY)
+        assert next_run_at is not None
+        assert next_run_at - datetime.now(UTC) <= timedelta(hours=1.5)
+
+
+async def test_a_run_that_an_orderly_stop_cut_off_is_due_again(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def hang(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with process(tmp_path, make_target(Platform().people, hang, interval="1h")) as exporter:
+        await until_ran(exporter, PEOPLE_KEY)
+        await begun.wait()
+
+    assert await runs_after_restart(tmp_path, Platform(), interval="1h") == ["places"]
+
+
+async def test_values_that_grew_too_old_meanwhile_are_not_exposed_but_the_time_of_the_last_success_is(
+    tmp_path: Path,
+) -> None:
+    keys = {"interval": "1h", "max_age": "2h"}
+    await first_process(tmp_path, Platform().target(**keys), age_seconds=3 * HOUR_SECONDS)
+
+    with closing(Storage(tmp_path)) as storage:
+        exporter = Exporter(Config((Platform().target(**keys),)), storage=storage)
+        assert series(exporter, "fake_people") == {}
+        assert len(series(exporter, "engagement_collector_last_success_timestamp_seconds")) == 2
+
+
+async def test_a_pause_that_is_still_open_holds(tmp_path: Path) -> None:
+    """The run that met it was two hours ago, so both collectors are due, but the platform must not be asked."""
+    limiting = Platform(RateLimitedError("GET /things answered 429"), pause_seconds=5 * HOUR_SECONDS)
+    until_seconds = time.time() + 3 * HOUR_SECONDS
+    async with process(tmp_path, limiting.target(interval="1h"), age_seconds=2 * HOUR_SECONDS) as exporter:
+        await until_ran(exporter, PEOPLE_KEY)
+
+    platform = Platform()
+    async with process(tmp_path, platform.target(interval="1h")) as exporter:
+
+        async def are_skipped() -> bool:
+            return all(entry.skipped["paused"] for entry in exporter.snapshot)
+
+        await until(are_skipped)
+        [paused_until] = series(exporter, "engagement_api_paused_until_timestamp_seconds").values()
+        assert abs(paused_until - until_seconds) < 60
+        next_run_at = exporter.next_run_at(PEOPLE_KEY)
+        assert next_run_at is not None
+        assert next_run_at.timestamp() >= paused_until - 1
+    assert platform.runs == []
