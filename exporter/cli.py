@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import platform as python_platform
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -275,7 +276,8 @@ def healthcheck(url: str, username: str, password_file: Path | None) -> None:
         login = (username, password_file.read_bytes().strip()) if password_file else None
         response = httpx.get(url, timeout=5.0, trust_env=False, verify=not here, auth=login)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise click.ClickException(f"no answer from {url} ({type(error).__name__})") from None
+        address = re.sub("//[^/]*@", "//", url)  # without a login that somebody put there
+        raise click.ClickException(f"no answer from {address} ({type(error).__name__})") from None
     click.echo(response.text, nl=False)
     sys.exit(0 if response.status_code == 200 else 1)
 

@@ -83,6 +83,11 @@ async def test_the_package_is_the_command() -> None:
         (["poll"], 2, "Missing option '--target'"),
         (["metrics", "--format", "xml"], 2, "'xml' is not one of 'table', 'markdown'"),
         (["healthcheck", "--url", "http://127.0.0.1:9"], 1, "no answer from http://127.0.0.1:9 (ConnectError)"),
+        (
+            ["healthcheck", "--url", "http://me:secret@127.0.0.1:9"],
+            1,
+            "no answer from http://127.0.0.1:9 (ConnectError)",
+        ),
         (["healthcheck", "--url", "127.0.0.1"], 1, "no answer from 127.0.0.1 (UnsupportedProtocol)"),
     ],
 )
