@@ -1,8 +1,7 @@
 """Who may read the endpoints: what the file of `--web.config.file` says, read anew whenever a file of it changes."""
 
-import os
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -15,15 +14,13 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.errors import ConfigError, Problem
+from exporter.file_stamp import Stamp, stamps
 from exporter.validation import problems_of, read_file
 from exporter.web.basic_auth import BasicAuth, Verdict
 from exporter.web.tls import CurrentContext, server_context
 from exporter.web.web_config import WebConfig
 
 logger = structlog.get_logger()
-
-Stamp = tuple[Path, int, int, int]
-"""A file's state: path, time of last change in nanoseconds, size in bytes, inode; zeros if there is no such file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Rules:
 
 def load(path: Path) -> Rules:
     """Read and check the file at `path` and the files that it names. Raises ConfigError."""
-    stamps = _stamps([path])
+    seen = stamps([path])
     document = read_file(path, "--web.config.file", None)
     data = {} if document.data is None else document.data
     try:
@@ -50,25 +47,13 @@ def load(path: Path) -> Rules:
     if problems:
         raise ConfigError(tuple(problems))
     # taken before the files are read, so that a change in between is noticed
-    stamps += _stamps(file for file in (tls.cert_file, tls.key_file, tls.client_ca_file) if file)
+    seen += stamps(file for file in (tls.cert_file, tls.key_file, tls.client_ca_file) if file)
     return Rules(
         server_context(tls, document),
         {user: hashed.get_secret_value().encode() for user, hashed in config.basic_auth_users.items()},
         config.http_server_config.headers.model_dump(by_alias=True, exclude_none=True),
-        stamps,
+        seen,
     )
-
-
-def _stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
-    return tuple(_stamp(file) for file in files)
-
-
-def _stamp(file: Path) -> Stamp:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return file, 0, 0, 0
-    return file, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 class Access:
@@ -117,7 +102,7 @@ class Access:
 
     def _current(self) -> Rules:
         """Return the rules in force; changed files that are wrong leave the old ones and are tried at the next call."""
-        if self._rules.stamps == _stamps(path for path, *_ in self._rules.stamps):
+        if self._rules.stamps == stamps(path for path, *_ in self._rules.stamps):
             return self._rules
         try:
             rules = load(self._path)
