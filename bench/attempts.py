@@ -23,9 +23,10 @@ from prometheus_client import CollectorRegistry
 
 from bench.measure import in_fresh_process, peak_resident_mb, resident_mb
 from bench.platform_server import Replies, content_length, reply, serving
-from exporter import app, collection
-from exporter.config import Config, Target
+from exporter import collection
+from exporter.config import Target
 from exporter.errors import State
+from exporter.jobs import make_clients
 from exporter.platforms.learning360 import PLATFORM
 from exporter.platforms.learning360.attempts import ATTEMPTS_COLLECTOR, COURSE_ATTEMPTS
 from exporter.platforms.learning360.records import Attempt
@@ -120,7 +121,7 @@ def walk_with_exporter(origin: str) -> Walk:
             "requests_per_second": 100_000,
         }
     )
-    client = app.make_clients(Config((Target(settings, PLATFORM),)), ApiMetrics(CollectorRegistry()))["academy"]
+    client = make_clients([Target(settings, PLATFORM)], ApiMetrics(CollectorRegistry()))["academy"]
     gc.collect()
     idle_mb = resident_mb(os.getpid())
     cpu_begin_seconds = time.process_time()

@@ -10,10 +10,11 @@ from statistics import median
 
 from bench.measure import BYTES_PER_MB, in_fresh_process
 from bench.targets import MANY_TARGETS, configuration
-from exporter.app import Exporter, enabled_collectors, without_garbage_collection
+from exporter.app import Exporter, without_garbage_collection
 from exporter.collection import Result
 from exporter.config import Config, load
 from exporter.errors import State
+from exporter.jobs import enabled_collectors
 from exporter.metrics import Family, Sample
 from exporter.platform import installed
 from exporter.snapshot import Key, Published

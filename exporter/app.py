@@ -7,31 +7,28 @@ import os
 import resource
 import signal
 import socket
-import ssl
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import replace
+from datetime import datetime
 
-import httpx
 import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from exporter import collection
-from exporter.api.client import Client
-from exporter.api.pacing import LONGEST_WAIT_SECONDS, Pace
+from exporter.api.pacing import LONGEST_WAIT_SECONDS
 from exporter.collection import Result
-from exporter.config import Config, Target
-from exporter.errors import State
+from exporter.config import Config
+from exporter.difference import Difference, by_name, difference
+from exporter.errors import ConfigError, State
 from exporter.exposition import Exposition, Format, published_lines, render
-from exporter.platform import Collector, interval, is_enabled
+from exporter.jobs import NO_PARTS, Job, Parts, id_of, make_parts
+from exporter.metrics import Family
 from exporter.schedule import HEARTBEAT_SECONDS, Schedule
 from exporter.self_metrics import ApiMetrics, ProcessMetrics
-from exporter.settings import TargetSettings, tls_context
 from exporter.snapshot import Entry, Key, Snapshot
-from exporter.storage import Record, Source, Storage, source_of
+from exporter.storage import Record, Storage
 from exporter.web.access import Access
 from exporter.web.route_prefix import below
 from exporter.web.routes import application
@@ -45,113 +42,130 @@ KEEP_ALIVE_SECONDS = 150
 DRAIN_SECONDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One enabled collector of one target, ready to run."""
-
-    source: Source
-    collector: Collector[Any]
-    settings: TargetSettings
-    client: Client
-
-    @property
-    def key(self) -> Key:
-        """Name of the job's entry in the snapshot."""
-        return self.source.key
-
-
-def make_clients(config: Config, metrics: ApiMetrics, now: Callable[[], float] = time.time) -> dict[str, Client]:
-    """Build one client per target, by name; targets with the same TLS files share one TLS context."""
-    contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
-    clients = {}
-    for target in config.targets:
-        settings = target.settings
-        files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
-        if files not in contexts:
-            contexts[files] = tls_context(settings)
-        clients[settings.name] = make_client(target, contexts[files], metrics, now)
-    return clients
-
-
-def make_client(target: Target, tls: ssl.SSLContext, metrics: ApiMetrics, now: Callable[[], float]) -> Client:
-    """Build the client of one target."""
-    settings = target.settings
-    proxy = settings.proxy.get_secret_value() if settings.proxy else None
-    labels = (settings.name, target.platform.name)
-    pace = Pace(settings.requests_per_second, settings.concurrency, now)
-    metrics.retries.labels(*labels)
-    metrics.paused_until.labels(*labels).set_function(
-        lambda: pace.paused_until if pace.remaining_pause_seconds() else 0.0
-    )
-    return Client(
-        *labels,
-        target.platform.access(settings),
-        pace,
-        transport=lambda: httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=proxy),
-        metrics=metrics,
-        max_body_bytes=settings.max_body_bytes,
-        now=now,
-    )
-
-
-def enabled_collectors(target: Target) -> Iterator[Collector[Any]]:
-    """Yield the target's collectors that run."""
-    return (collector for collector in target.platform.collectors if is_enabled(target.settings, collector))
-
-
 class Exporter:
-    """A running configuration. `now` gives Unix time in seconds; without `storage` nothing survives a restart."""
+    """A running configuration. `now` gives Unix time in seconds; without `storage` nothing survives a restart.
 
-    def __init__(self, config: Config, now: Callable[[], float] = time.time, storage: Storage | None = None) -> None:
+    `load_config` reads the configuration again for a reload, and raises ConfigError; without it there is no other.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        now: Callable[[], float] = time.time,
+        storage: Storage | None = None,
+        load_config: Callable[[], Config] | None = None,
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # it would double the counters with their start times
+        self.snapshot = Snapshot(())
         self._now = now
         self._storage = storage
+        self._load_config = load_config or (lambda: config)
         self._started_at = now()
         registry = CollectorRegistry()
-        api_metrics = ApiMetrics(registry)
+        self._api_metrics = ApiMetrics(registry)
         self._process = ProcessMetrics(registry, os.environ.get("ENGAGEMENT_EXPORTER_REVISION", ""))
-        self._process.reload_successful.set(1)
-        self._process.reload_timestamp.set(self._started_at)
-        clients = make_clients(config, api_metrics, now)
-        self._jobs = {
-            f"{target.settings.name}/{collector.name}": Job(
-                source_of(target.settings, collector), collector, target.settings, clients[target.settings.name]
-            )
-            for target in config.targets
-            for collector in enabled_collectors(target)
-        }
-        records = self._load()
-        self._begun_at = {key: record.begun_at for key, record in records.items()}
-        self.snapshot = Snapshot(
-            _restored(_entry(target, collector), records, self._started_at)
-            for target in config.targets
-            for collector in enabled_collectors(target)
-        )
-        for key, record in records.items():
-            clients[key.target].pace.pause(record.paused_until - now())
-        platforms = {target.platform.name: target.platform for target in config.targets}
-        families = [
-            family
-            for name in sorted(platforms)
-            for collector in platforms[name].collectors
-            for family in collector.families
-        ]
-        self._exposition = Exposition(families, registry)
-        for entry in self.snapshot:
-            self._exposition.publish(entry, published_lines(entry))
+        self._exposition = Exposition((), registry)
         self._schedule = Schedule(self._skipped)
+        self._was_ready = False
+        self._parts = NO_PARTS
+        self._polls: dict[str, asyncio.Task[object] | None] = {}
+        self._collecting: set[str] = set()
+        self._reloading = asyncio.Lock()
+        parts = make_parts(config, self._api_metrics, now)
+        self._put_in_force(parts, self._stored(parts))
 
     def start(self) -> None:
         """Start polling in the running event loop."""
         self._beat_once()
         self._schedule.add_heartbeat(self._beat)
-        for job_id, job in self._jobs.items():
-            self._schedule.add(job_id, interval(job.settings, job.collector), self._poll, self._last_run_at(job.key))
         self._schedule.start()
 
     def stop(self) -> None:
         """Stop polling; runs under way are cancelled, since their target keeps its last complete values anyway."""
         self._schedule.stop()
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._parts.config
+
+    async def reload(self, *, dry_run: bool = False) -> Difference:
+        """Read the configuration anew and, unless it is a `dry_run`, put it in force; returns what changes.
+
+        What does not change goes on undisturbed: schedule, values, pauses, tokens, connections, runs under way. Raises
+        ConfigError, after which everything is as it was.
+        """
+        async with self._reloading:
+            try:
+                config, changes = await asyncio.to_thread(self._next_config)
+                if not dry_run:
+                    await self._replace_parts(config)
+            except Exception as error:
+                if not dry_run:
+                    self._process.reload_successful.set(0)
+                    _log_refusal(error)
+                raise
+            if not dry_run:
+                _log_reload(changes)
+            return changes
+
+    def _next_config(self) -> tuple[Config, Difference]:
+        config = self._load_config()
+        return config, difference(self.config, config)
+
+    async def _replace_parts(self, config: Config) -> None:
+        parts, records = await asyncio.to_thread(self._next_parts, config)
+        ended = [job_id for job_id, job in self._parts.jobs.items() if not job.goes_on_as(parts.jobs.get(job_id))]
+        for job_id in ended:
+            self._schedule.remove(job_id)
+        polls = {job_id: poll for job_id in ended if (poll := self._polls.get(job_id))}
+        for job_id, poll in polls.items():
+            if job_id in self._collecting:  # what is being published already is waited for
+                poll.cancel()
+        await asyncio.gather(*polls.values(), return_exceptions=True)
+        self._was_ready = self.is_ready()
+        self._put_in_force(parts, records)
+
+    def _next_parts(self, config: Config) -> tuple[Parts, Mapping[Key, Record]]:
+        parts = make_parts(config, self._api_metrics, self._now, self._parts)
+        return parts, self._stored(parts)
+
+    def _put_in_force(self, parts: Parts, records: Mapping[Key, Record]) -> None:
+        """Replace the parts at one moment; `records` are what is stored of collectors that are new.
+
+        Jobs that do not go on are off the schedule by now, and their runs have ended.
+        """
+        old, old_snapshot, self._parts = self._parts, self.snapshot, parts
+        self._retire_clients(old)
+        for key, record in records.items():
+            parts.clients[key.target].pace.pause(record.paused_until - self._now())
+
+        kept = {job.key for job_id, job in parts.jobs.items() if job.has_source_of(old.jobs.get(job_id))}
+        self.snapshot = Snapshot(
+            _continued(job.entry(), old_snapshot[job.key])
+            if job.key in kept
+            else _restored(job.entry(), records.get(job.key), self._now())
+            for job in parts.jobs.values()
+        )
+        self._exposition.arrange(_families(parts.config), [job.key for job in old.jobs.values() if job.key not in kept])
+        for entry in self.snapshot:
+            if entry.key not in kept:
+                self._exposition.publish(entry, published_lines(entry))
+            elif entry is not old_snapshot[entry.key]:
+                self._exposition.update_status(entry)
+
+        for job_id, job in parts.jobs.items():
+            before = old.jobs.get(job_id)
+            last_run_at = self.snapshot[job.key].begun_at
+            if before is not None and before.goes_on_as(job):
+                if before.interval == job.interval:
+                    continue
+                self._schedule.remove(job_id)
+            elif job.key in kept:
+                last_run_at = None  # what was changed, such as a credential, should show what comes of it
+            self._schedule.add(job_id, job.interval, self._poll, last_run_at)
+        self._process.reload_successful.set(1)
+        self._process.reload_timestamp.set(self._now())
 
     def page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
         """Return `/metrics` in pieces; with `keys`, only what belongs to these collectors."""
@@ -163,44 +177,72 @@ class Exporter:
 
     def next_run_at(self, key: Key) -> datetime | None:
         """Return when a collector runs next (aware UTC), None while it is not scheduled."""
-        return self._schedule.next_run_at(f"{key.target}/{key.collector}")
+        return self._schedule.next_run_at(id_of(key))
 
     def is_healthy(self) -> bool:
         """True while event loop and scheduler live; the platforms' health is no concern of this."""
         return self._now() - self._heartbeat_at < HEARTBEAT_LOST_SECONDS
 
     def is_ready(self) -> bool:
-        """True once every collector has ended its first run or was restored, or after 30 s of waiting for that."""
-        if self._now() - self._started_at >= READY_WITHOUT_FIRST_RUNS_SECONDS:
+        """True once every collector has ended its first run or was restored, or after 30 s of waiting for that.
+
+        A reload does not take it back.
+        """
+        if self._was_ready or self._now() - self._started_at >= READY_WITHOUT_FIRST_RUNS_SECONDS:
             return True
         return all(entry.state is not State.PENDING for entry in self.snapshot)
 
+    def _retire_clients(self, old: Parts) -> None:
+        """Let new clients of the same site heed a pause that it asked for, and forget what was counted of others."""
+        targets = by_name(self.config)
+        for name, before in by_name(old.config).items():
+            client, target = old.clients[name], targets.get(name)
+            if target is None or target.platform.name != before.platform.name:
+                self._api_metrics.forget(name, before.platform.name)
+            elif client is not self._parts.clients[name]:
+                self._api_metrics.forget_limits(name, target.platform.name)
+                if target.settings.url == before.settings.url:
+                    self._parts.clients[name].pace.pause(client.pace.remaining_pause_seconds())
+
     async def _poll(self, job_id: str) -> None:
-        job = self._jobs[job_id]
+        job = self._parts.jobs.get(job_id)
+        if job is None:  # a reload removed it at the moment when it was due
+            return
         if (pause_seconds := job.client.pace.remaining_pause_seconds()) > LONGEST_WAIT_SECONDS:
             self._skipped(job_id, "paused")
             self._schedule.defer(job_id, pause_seconds)
             return
-        result = await self._run(job)
-        await self.publish(job.key, result)
+        self._polls[job_id] = asyncio.current_task()
+        try:
+            result = await self._run(job)
+            await self.publish(job.key, result)
+        finally:
+            del self._polls[job_id]
         _log_run(self.snapshot[job.key], result)
         pause_seconds = job.client.pace.remaining_pause_seconds()
         if result.state is State.RATE_LIMITED and pause_seconds > LONGEST_WAIT_SECONDS:
             self._schedule.defer(job_id, pause_seconds)
 
     async def _run(self, job: Job) -> Result:
-        before = self.snapshot[job.key].last
-        self._save(job.key, self._now())  # a run that dies with the process counts too: a crash loop must not repeat it
+        before = self.snapshot[job.key].begun_at
+        self._begin(job.key, self._now())  # a run that dies with the process counts: a crash loop must not repeat it
+        self._collecting.add(id_of(job.key))
         try:
             return await collection.run(job.client, job.collector, job.settings, self._now)
         except asyncio.CancelledError:  # but one that an orderly stop cuts off is due again
-            self._save(job.key, before.started_at if before else None)
+            self._begin(job.key, before)
             raise
+        finally:
+            self._collecting.remove(id_of(job.key))
+
+    def _begin(self, key: Key, begun_at: float | None) -> None:
+        self.snapshot.begin(key, begun_at)
+        self._save(key)
 
     async def publish(self, key: Key, result: Result) -> None:
         """Take in a run's result. One collector's runs never overlap, so its results are published in their order."""
         entry = self.snapshot.publish(key, result)
-        self._save(key, result.started_at)
+        self._save(key)
         if result.state is not State.OK:
             self._exposition.update_status(entry)
             return
@@ -208,26 +250,24 @@ class Exporter:
         entry = self.snapshot[key]  # a skipped run may have been counted in the meantime, or the values dropped for age
         self._exposition.publish(entry, lines if entry.published else {})
 
-    def _load(self) -> dict[Key, Record]:
+    def _stored(self, parts: Parts) -> dict[Key, Record]:
+        """Return what is stored of the collectors that are not there yet."""
         if self._storage is None:
             return {}
-        records = self._storage.load({job.source: job.collector.families for job in self._jobs.values()})
+        jobs = [job for job_id, job in parts.jobs.items() if not job.has_source_of(self._parts.jobs.get(job_id))]
+        records = self._storage.load({job.source: job.collector.families for job in jobs})
         return {source.key: record for source, record in records.items()}
 
-    def _save(self, key: Key, begun_at: float | None) -> None:
+    def _save(self, key: Key) -> None:
         if self._storage is not None:
-            job, entry = self._jobs[f"{key.target}/{key.collector}"], self.snapshot[key]
+            job, entry = self._parts.jobs[id_of(key)], self.snapshot[key]
             paused_until = job.client.pace.paused_until
             self._storage.save(
-                Record(job.source, begun_at, paused_until, entry.last, entry.last_success_at, entry.published)
+                Record(job.source, entry.begun_at, paused_until, entry.last, entry.last_success_at, entry.published)
             )
 
-    def _last_run_at(self, key: Key) -> datetime | None:
-        begun_at = self._begun_at.get(key)
-        return None if begun_at is None else datetime.fromtimestamp(begun_at, UTC)
-
     def _skipped(self, job_id: str, reason: str) -> None:
-        if job := self._jobs.get(job_id):
+        if job := self._parts.jobs.get(job_id):
             self._exposition.update_status(self.snapshot.skip(job.key, reason))
             logger.warning("run skipped", target=job.key.target, collector=job.key.collector, reason=reason)
 
@@ -242,26 +282,35 @@ class Exporter:
         self._process.heartbeat.set(self._heartbeat_at)
 
 
-def _entry(target: Target, collector: Collector[Any]) -> Entry:
-    settings = target.settings
-    return Entry(
-        Key(settings.name, collector.name),
-        target.platform.name,
-        interval(settings, collector).total_seconds(),
-        settings.max_age.total_seconds(),
-        settings.max_series,
-    )
+def _families(config: Config) -> list[Family]:
+    """Return the families of the platforms in use, in the order of the page."""
+    platforms = {target.platform.name: target.platform for target in config.targets}
+    collectors = [collector for name in sorted(platforms) for collector in platforms[name].collectors]
+    return [family for collector in collectors for family in collector.families]
 
 
-def _restored(entry: Entry, records: Mapping[Key, Record], now: float) -> Entry:
+def _continued(entry: Entry, old: Entry) -> Entry:
+    """Go on with an entry under new settings; the same object if they say the same."""
+    times = (entry.interval_seconds, entry.max_age_seconds)
+    if times == (old.interval_seconds, old.max_age_seconds):
+        return old
+    return replace(old, interval_seconds=entry.interval_seconds, max_age_seconds=entry.max_age_seconds)
+
+
+def _restored(entry: Entry, record: Record | None, now: float) -> Entry:
     """Fill in what is stored of the entry's collector; values that have grown too old meanwhile are not exposed."""
-    record = records.get(entry.key)
     if record is None:
         return entry
     published = record.published
     if published and now - published.at > entry.max_age_seconds:
         published = None
-    return replace(entry, last=record.last, last_success_at=record.last_success_at, published=published)
+    return replace(
+        entry,
+        begun_at=record.begun_at,
+        last=record.last,
+        last_success_at=record.last_success_at,
+        published=published,
+    )
 
 
 def _log_run(entry: Entry, result: Result) -> None:
@@ -275,6 +324,25 @@ def _log_run(entry: Entry, result: Result) -> None:
         logger.info("run", **facts, samples=len(result.samples))
     else:
         logger.warning("run", **facts, error=result.error, remedy=result.remedy)
+
+
+def _log_reload(changes: Difference) -> None:
+    logger.info(
+        "configuration applied",
+        added=len(changes.added),
+        changed=len(changes.changed),
+        removed=len(changes.removed),
+        unchanged=len(changes.unchanged),
+    )
+
+
+def _log_refusal(error: Exception) -> None:
+    event = "configuration not applied, the old one stays in force"
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            logger.error(event, error=str(problem))
+    else:
+        logger.error(event, exc_info=error)
 
 
 class _Server(uvicorn.Server):
@@ -316,9 +384,20 @@ async def serve(
     def stop() -> None:
         server.should_exit = True
 
+    async def reload() -> None:
+        with contextlib.suppress(Exception):  # it is logged, and nobody waits for an answer
+            await exporter.reload()
+
+    reloads: set[asyncio.Task[None]] = set()
+
+    def start_reload() -> None:
+        reloads.add(task := loop.create_task(reload()))
+        task.add_done_callback(reloads.discard)
+
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
+    loop.add_signal_handler(signal.SIGHUP, start_reload)
     exporter.start()
     for listener in sockets:
         host, port = listener.getsockname()[:2]

@@ -17,7 +17,7 @@ import click
 import httpx
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, app, collection, logs, platform, reference
+from exporter import __version__, app, collection, jobs, logs, platform, reference
 from exporter.config import Config, Target, load, parse
 from exporter.errors import ConfigError, State
 from exporter.exposition import Format, samples_page
@@ -115,13 +115,18 @@ def run(
 ) -> None:
     """Poll the configured platforms and serve their metrics (the default command)."""
     logs.configure(log_level, log_format)
+
+    def load_config() -> Config:
+        return load(config_file, platform.installed())
+
     storage = Storage(Path(storage_path)) if storage_path else None
     with closing(storage) if storage else nullcontext():
         with app.without_garbage_collection():
             config = _load(config_file)
             guard = _access(web_config_file)
             sockets = _activated() if systemd_socket else _listen(addresses)
-            exporter = app.Exporter(config, storage=storage)  # last, since it opens the storage
+            # last, since it opens the storage
+            exporter = app.Exporter(config, storage=storage, load_config=load_config)
             app.allow_many_sockets()
         prefix = external_path if route_prefix is None else route_prefix
         asyncio.run(app.serve(exporter, sockets, telemetry_path, prefix, guard))
@@ -136,7 +141,7 @@ def check(config_file: Path, web_config_file: Path | None, with_probe: bool, wit
     """Check the configuration files; exit code 1 if it is wrong or over budget, 3 if a probe failed."""
     logs.configure("error", "logfmt")
     config = _load(config_file)
-    count = sum(len(list(app.enabled_collectors(target))) for target in config.targets)
+    count = sum(len(list(jobs.enabled_collectors(target))) for target in config.targets)
     click.echo(f"{config_file}: ok, {len(config.targets)} targets with {count} collectors")
     if web_config_file:
         _access(web_config_file)
@@ -157,7 +162,7 @@ def _print_plan(config: Config) -> bool:
 
 
 async def _print_probe(config: Config) -> bool:
-    clients = app.make_clients(config, ApiMetrics(CollectorRegistry()))
+    clients = jobs.make_clients(config.targets, ApiMetrics(CollectorRegistry()))
     good = True
     for target in config.targets:
         async for finding in probe(target, clients[target.settings.name]):
@@ -179,7 +184,7 @@ def poll(config_file: Path, target_name: str, collector_name: str | None, form: 
     if target is None:
         names = ", ".join(target.settings.name for target in config.targets)
         raise click.BadParameter(f"no target is named {target_name}; there are {names}", param_hint="--target")
-    collectors = target.platform.collectors if collector_name else list(app.enabled_collectors(target))
+    collectors = target.platform.collectors if collector_name else list(jobs.enabled_collectors(target))
     chosen = [collector for collector in collectors if collector_name in (None, collector.name)]
     if not chosen:
         names = ", ".join(collector.name for collector in collectors)
@@ -194,7 +199,7 @@ def poll(config_file: Path, target_name: str, collector_name: str | None, form: 
 
 
 async def _run_once(target: Target, collectors: Sequence[platform.Collector[Any]]) -> list[collection.Result]:
-    clients = app.make_clients(Config((target,)), ApiMetrics(CollectorRegistry()))
+    clients = jobs.make_clients([target], ApiMetrics(CollectorRegistry()))
     client = clients[target.settings.name]
     return [await collection.run(client, collector, target.settings) for collector in collectors]
 

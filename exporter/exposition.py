@@ -58,6 +58,15 @@ class Exposition:
         self._heads: dict[Format, tuple[int, Head]] = {}
         self._compressing = {form: asyncio.Lock() for form in Format}
 
+    def arrange(self, families: Iterable[Family], gone: Collection[Key]) -> None:
+        """Set the platforms' families, in the order of the page, and drop what is shown of the collectors `gone`."""
+        self._version += 1
+        self._samples = {family: self._samples.get(family, {}) for family in families}
+        for key in gone:
+            self._shown.pop(key, None)
+            for chunks in (*self._samples.values(), *self._status.values()):
+                chunks.pop(key, None)
+
     def publish(self, entry: Entry, lines: Mapping[Family, bytes]) -> None:
         """Replace what the page holds of the entry's collector: its samples, rendered as `lines`, and its status."""
         for family, chunks in self._samples.items():

@@ -10,10 +10,10 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-FIRST_RUN_SPACING_SECONDS = 0.005
+FIRST_RUN_SPACING = timedelta(milliseconds=5)
 """First runs start this far apart: as fast as one core gets through them, instead of all in one burst."""
 
-FIRST_RUNS_WITHIN_SECONDS = 25.0
+FIRST_RUNS_WITHIN = timedelta(seconds=25)
 """The last of the first runs starts before `/-/ready` stops waiting; beyond 5,000 of them, several start together."""
 
 HEARTBEAT_SECONDS = 5.0
@@ -52,7 +52,7 @@ class Schedule:
     def __init__(self, skipped: Callable[[str, str], None]) -> None:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # what it would log is counted and logged by us
         self._skipped = skipped
-        self._due_jobs = 0
+        self._first_run_at = datetime.now(UTC)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.add_listener(self._missed, EVENT_JOB_MISSED)
         self._scheduler.add_listener(self._overlapped, EVENT_JOB_MAX_INSTANCES)
@@ -62,20 +62,20 @@ class Schedule:
         job_id: str,
         interval: timedelta,
         run: Callable[[str], Awaitable[None]],
-        last_run_at: datetime | None = None,
+        last_run_at: float | None = None,
     ) -> None:
-        """Run `run(job_id)` at once when the schedule starts, then every interval at the job's own phase.
+        """Run `run(job_id)` as soon as the schedule runs, then every interval at the job's own phase.
 
-        A job whose last run, of the process before this one, began less than an interval ago waits for its phase.
+        A job whose last run began less than an interval ago (`last_run_at`, Unix time) waits for its phase.
         """
         trigger = Phase(interval, phase(job_id, interval))
         now = datetime.now(UTC)
-        if last_run_at is not None and abs(now - last_run_at) < interval:
-            first_run_at = trigger.get_next_fire_time(None, max(now, last_run_at + interval / 2))
+        before = None if last_run_at is None else datetime.fromtimestamp(last_run_at, UTC)
+        if before is not None and abs(now - before) < interval:
+            first_run_at = trigger.get_next_fire_time(None, max(now, before + interval / 2))
         else:
-            wait_seconds = self._due_jobs * FIRST_RUN_SPACING_SECONDS % FIRST_RUNS_WITHIN_SECONDS
-            first_run_at = now + timedelta(seconds=wait_seconds)
-            self._due_jobs += 1
+            first_run_at = now + (max(now, self._first_run_at) - now) % FIRST_RUNS_WITHIN
+            self._first_run_at = max(now, self._first_run_at) + FIRST_RUN_SPACING
         self._scheduler.add_job(
             run,
             trigger,
@@ -86,6 +86,10 @@ class Schedule:
             coalesce=False,  # each run that was due in vain is told as missed; only the last is within the grace time
             max_instances=1,
         )
+
+    def remove(self, job_id: str) -> None:
+        """Start no more runs of a job; one under way goes on."""
+        self._scheduler.remove_job(job_id)
 
     def add_heartbeat(self, beat: Callable[[], Awaitable[None]]) -> None:
         """Run `beat` every few seconds: while it moves, the scheduler and the event loop are alive."""

@@ -155,6 +155,18 @@ class ApiMetrics:
         self.rate_limit = _gauge(API_RATE_LIMIT, registry)
         self.paused_until = _gauge(API_PAUSED_UNTIL, registry)
 
+    def forget_limits(self, target: str, platform: str) -> None:
+        """Drop what the platform said about the limits of a client that is no longer used."""
+        self.rate_limit.remove(target, platform)
+        self.rate_limit_remaining.remove(target, platform)
+
+    def forget(self, target: str, platform: str) -> None:
+        """Drop all series of a target that is no longer configured."""
+        self.forget_limits(target, platform)
+        self.retries.remove(target, platform)
+        self.paused_until.remove(target, platform)
+        self.requests.remove_by_labels({"target": target, "platform": platform})
+
 
 def _gauge(family: Family, registry: CollectorRegistry) -> Gauge:
     return Gauge(family.name, family.help, family.labels, registry=registry)

@@ -38,6 +38,8 @@ class Entry:
     interval_seconds: float
     max_age_seconds: float
     max_series: int
+    begun_at: float | None = None
+    """When the last run began, one under way included."""
     last: Result | None = None
     published: Published | None = None
     last_success_at: float | None = None
@@ -65,6 +67,10 @@ class Snapshot:
 
     def __getitem__(self, key: Key) -> Entry:
         return self._entries[key]
+
+    def begin(self, key: Key, begun_at: float | None) -> None:
+        """Take note of when a run began."""
+        self._entries[key] = replace(self._entries[key], begun_at=begun_at)
 
     def publish(self, key: Key, result: Result) -> Entry:
         """Take in a run's result: a complete one replaces what is exposed, any other leaves it as it is."""

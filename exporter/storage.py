@@ -56,6 +56,7 @@ MIGRATIONS = (
 )
 """The statement that leads to each version of the schema, the first to version 1; `PRAGMA user_version` counts them."""
 
+LOAD = "SELECT * FROM collectors WHERE target = ? AND collector = ? AND fingerprint = ?"
 SAVE_RUN = """
     INSERT INTO collectors (target, collector, fingerprint, begun_at, paused_until,
                             state, started_at, duration_seconds, error, remedy, last_success_at)
@@ -126,17 +127,19 @@ class Storage:
         self._is_failing = False
 
     def load(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
-        """Return what is stored of the sources, in the families given for each and no others."""
+        """Return what is stored of the sources, in the families given for each and no others.
+
+        The first call opens the file; later ones wait until everything saved before them is written.
+        """
         try:
-            try:
+            if self._connection is not None:
+                records = self._writer.submit(read, self._connection, families).result()
+            else:
                 records = self._open(families)
-            except UnusableError as error:
-                set_aside(self._file, error.reason, self._now())
-                records = self._open(families)
-        except (OSError, sqlite3.Error, UnusableError) as error:
+        except (OSError, sqlite3.Error, ValueError, UnusableError) as error:
             logger.warning("storage cannot be used, going on without", file=str(self._file), error=str(error))
             return {}
-        self._written = {source: record.published for source, record in records.items()}
+        self._written |= {source: record.published for source, record in records.items()}
         return records
 
     def save(self, record: Record) -> None:
@@ -156,10 +159,18 @@ class Storage:
             self._connection.close()
 
     def _open(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
+        try:
+            return self._open_once(families)
+        except UnusableError as error:
+            set_aside(self._file, error.reason, self._now())
+            return self._open_once(families)
+
+    def _open_once(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
         connection = connect(self._file)
         try:
             migrate(connection)
-            records = read(connection, families, self._now() - FORGOTTEN_AFTER_SECONDS)
+            check_and_prune(connection, self._now() - FORGOTTEN_AFTER_SECONDS)
+            records = read(connection, families)
         except Exception as error:
             connection.close()
             if is_damage(error):
@@ -215,21 +226,23 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {number}")
 
 
-def read(
-    connection: sqlite3.Connection, families: Mapping[Source, Sequence[Family]], oldest_at: float
-) -> dict[Source, Record]:
-    """Read the records of the sources given, and delete those whose last run is older than `oldest_at`."""
+def check_and_prune(connection: sqlite3.Connection, oldest_at: float) -> None:
+    """Delete what last ran before `oldest_at`. Raises ValueError for a damaged file."""
     [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise ValueError(verdict)
     connection.execute("DELETE FROM collectors WHERE coalesce(begun_at, 0) < ?", (oldest_at,))
+
+
+def read(connection: sqlite3.Connection, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
+    """Read the records of the sources given. Raises ValueError or msgspec.DecodeError for what no exporter wrote."""
     records = {}
     with closing(connection.cursor()) as cursor:
         cursor.row_factory = sqlite3.Row
-        for row in cursor.execute("SELECT * FROM collectors"):
-            source = Source(Key(row["target"], row["collector"]), row["fingerprint"])
-            if source in families:
-                records[source] = record_of(source, row, families[source])
+        for source, known in families.items():
+            name = (source.key.target, source.key.collector, source.fingerprint)
+            if row := cursor.execute(LOAD, name).fetchone():
+                records[source] = record_of(source, row, known)
     return records
 
 

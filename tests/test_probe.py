@@ -5,13 +5,13 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from exporter.app import enabled_collectors, make_clients
 from exporter.config import Config, parse
 from exporter.demo import konstantly, learning360, pybossa, viktor
 from exporter.demo.configuration import configuration
 from exporter.demo.faults import status
 from exporter.demo.organisation import Organisation
 from exporter.demo.server import Demo, serve
+from exporter.jobs import enabled_collectors, make_clients
 from exporter.platform import installed
 from exporter.probe import Finding, probe
 from exporter.self_metrics import ApiMetrics
@@ -24,7 +24,7 @@ def config(text: str) -> Config:
 
 async def findings(config: Config) -> dict[tuple[str, str], Finding]:
     """The findings of all targets, by target and collector."""
-    clients = make_clients(config, ApiMetrics(CollectorRegistry()))
+    clients = make_clients(config.targets, ApiMetrics(CollectorRegistry()))
     return {
         (finding.target, finding.collector): finding
         for target in config.targets

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.schedule import (
-    FIRST_RUN_SPACING_SECONDS,
-    FIRST_RUNS_WITHIN_SECONDS,
+    FIRST_RUN_SPACING,
+    FIRST_RUNS_WITHIN,
     HEARTBEAT_SECONDS,
     Phase,
     Schedule,
@@ -135,7 +135,7 @@ async def test_a_job_whose_last_run_began_less_than_an_interval_ago_waits_for_it
     for minutes in (-10, 0, 10, 30, 59):
         last_run_at = datetime.now(UTC) - timedelta(minutes=minutes)
         job_id = f"site/{minutes}"
-        scheduled.schedule.add(job_id, HOUR, scheduled.run, last_run_at)
+        scheduled.schedule.add(job_id, HOUR, scheduled.run, last_run_at.timestamp())
         first = scheduled.schedule.next_run_at(job_id)
 
         assert first is not None
@@ -147,7 +147,8 @@ async def test_a_job_whose_last_run_began_less_than_an_interval_ago_waits_for_it
 async def test_a_job_whose_last_run_is_longer_ago_or_far_in_the_future_runs_at_once(scheduled: Scheduled) -> None:
     """A time in the future is that of a clock that was wrong, and nothing to wait for."""
     for hours in (1, 100, -2, -9000):
-        scheduled.schedule.add(f"site/{hours}", HOUR, scheduled.run, datetime.now(UTC) - timedelta(hours=hours))
+        last_run_at = datetime.now(UTC) - timedelta(hours=hours)
+        scheduled.schedule.add(f"site/{hours}", HOUR, scheduled.run, last_run_at.timestamp())
     scheduled.schedule.start()
 
     await scheduled.until(started=4)
@@ -164,9 +165,9 @@ async def test_first_runs_start_one_after_the_other_and_all_before_readiness_sto
             waits_seconds.append((due - added_at).total_seconds())
 
     assert waits_seconds[0] == pytest.approx(0, abs=0.5)
-    assert waits_seconds[1] == pytest.approx(10 * FIRST_RUN_SPACING_SECONDS, abs=0.5)
-    assert waits_seconds[2] == pytest.approx(4000 * FIRST_RUN_SPACING_SECONDS, abs=0.5)
-    assert waits_seconds[3] <= FIRST_RUNS_WITHIN_SECONDS
+    assert waits_seconds[1] == pytest.approx((10 * FIRST_RUN_SPACING).total_seconds(), abs=0.5)
+    assert waits_seconds[2] == pytest.approx((4000 * FIRST_RUN_SPACING).total_seconds(), abs=0.5)
+    assert waits_seconds[3] <= FIRST_RUNS_WITHIN.total_seconds()
 
 
 async def test_runs_repeat_and_every_job_is_run_by_its_name(scheduled: Scheduled) -> None:

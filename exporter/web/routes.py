@@ -14,10 +14,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter import __version__
+from exporter.difference import Difference
 from exporter.exposition import Format
 from exporter.snapshot import Entry, Key
 from exporter.web.negotiation import negotiate, prefers_gzip
 from exporter.web.pieces import PiecesResponse
+from exporter.web.reload import reload_reply
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -44,6 +46,8 @@ class View(Protocol):
     def is_healthy(self) -> bool: ...
 
     def is_ready(self) -> bool: ...
+
+    async def reload(self, *, dry_run: bool) -> Difference: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,16 @@ def application(view: View, telemetry_path: str) -> Starlette:
     async def ready(request: Request) -> Response:
         return _answer(view.is_ready(), "ready", "first runs are under way")
 
+    async def reload(request: Request) -> Response:
+        return await reload_reply(request, lambda dry_run: view.reload(dry_run=dry_run))
+
     return Starlette(
         routes=[
             Route("/", status),
             Route(telemetry_path, metrics),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
+            Route("/-/reload", reload, methods=["POST", "PUT"]),
         ]
     )
 

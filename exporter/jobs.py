@@ -1,0 +1,135 @@
+"""What a configuration becomes: a client for every target, and a job for every collector that runs."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from exporter.api.client import Client
+from exporter.api.pacing import Pace
+from exporter.config import Config, Target
+from exporter.difference import by_name, needs_new_client
+from exporter.platform import Collector, interval, is_enabled
+from exporter.self_metrics import ApiMetrics
+from exporter.settings import TargetSettings, tls_context
+from exporter.snapshot import Entry, Key
+from exporter.storage import Source, source_of
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One enabled collector of one target, ready to run."""
+
+    source: Source
+    collector: Collector[Any]
+    settings: TargetSettings
+    client: Client
+
+    @property
+    def key(self) -> Key:
+        """Name of the job's entry in the snapshot."""
+        return self.source.key
+
+    @property
+    def interval(self) -> timedelta:
+        """Time between two runs."""
+        return interval(self.settings, self.collector)
+
+    def entry(self) -> Entry:
+        """Return the entry of a collector that has not run yet."""
+        max_age_seconds, max_series = self.settings.max_age.total_seconds(), self.settings.max_series
+        return Entry(self.key, self.settings.platform, self.interval.total_seconds(), max_age_seconds, max_series)
+
+    def has_source_of(self, other: "Job | None") -> bool:
+        """True if the values of the two mean the same."""
+        return other is not None and self.source == other.source
+
+    def goes_on_as(self, other: "Job | None") -> bool:
+        """True if a run of this one gives what a run of the other would give."""
+        return other is not None and self.source == other.source and self.client is other.client
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A configuration with its clients by target and its jobs by id, in the order of the configuration."""
+
+    config: Config
+    clients: Mapping[str, Client]
+    jobs: Mapping[str, Job]
+
+
+NO_PARTS = Parts(Config(()), {}, {})
+
+
+def make_parts(config: Config, metrics: ApiMetrics, now: Callable[[], float], old: Parts = NO_PARTS) -> Parts:
+    """Build what the configuration needs; clients of `old` that ask in the same way as before are taken over.
+
+    Raises OSError for a TLS file that went away since the configuration was checked.
+    """
+    olds = by_name(old.config)
+    kept = {
+        name: old.clients[name]
+        for name, target in by_name(config).items()
+        if name in olds and not needs_new_client(olds[name], target)
+    }
+    made = make_clients((target for target in config.targets if target.settings.name not in kept), metrics, now)
+    clients = {**kept, **made}
+    jobs = (
+        Job(source_of(target.settings, collector), collector, target.settings, clients[target.settings.name])
+        for target in config.targets
+        for collector in enabled_collectors(target)
+    )
+    return Parts(config, clients, {id_of(job.key): job for job in jobs})
+
+
+def id_of(key: Key) -> str:
+    """Name a job for the schedule."""
+    return f"{key.target}/{key.collector}"
+
+
+def enabled_collectors(target: Target) -> Iterator[Collector[Any]]:
+    """Yield the target's collectors that run."""
+    return (collector for collector in target.platform.collectors if is_enabled(target.settings, collector))
+
+
+def make_clients(
+    targets: Iterable[Target], metrics: ApiMetrics, now: Callable[[], float] = time.time
+) -> dict[str, Client]:
+    """Build one client per target, by name; targets with the same TLS files share one TLS context.
+
+    Raises OSError for a TLS file that went away since the configuration was checked.
+    """
+    contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+    clients = {}
+    for target in targets:
+        settings = target.settings
+        files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
+        if files not in contexts:
+            contexts[files] = tls_context(settings)
+        clients[settings.name] = make_client(target, contexts[files], metrics, now)
+    return clients
+
+
+def make_client(target: Target, tls: ssl.SSLContext, metrics: ApiMetrics, now: Callable[[], float]) -> Client:
+    """Build the client of one target."""
+    settings = target.settings
+    proxy = settings.proxy.get_secret_value() if settings.proxy else None
+    labels = (settings.name, target.platform.name)
+    pace = Pace(settings.requests_per_second, settings.concurrency, now)
+    metrics.retries.labels(*labels)
+    metrics.paused_until.labels(*labels).set_function(
+        lambda: pace.paused_until if pace.remaining_pause_seconds() else 0.0
+    )
+    return Client(
+        *labels,
+        target.platform.access(settings),
+        pace,
+        transport=lambda: httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=proxy),
+        metrics=metrics,
+        max_body_bytes=settings.max_body_bytes,
+        now=now,
+    )

@@ -1,0 +1,34 @@
+"""`/-/reload`: put the configuration file in force, or with `?dry_run=1` tell what that would change."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from exporter.difference import Difference
+from exporter.errors import ConfigError
+
+DRY_RUN = {"1": True, "true": True, "0": False, "false": False}
+
+
+async def reload_reply(request: Request, reload: Callable[[bool], Awaitable[Difference]]) -> Response:
+    """Answer 200 with what changed once it is in force, or 500 with what is wrong with the file.
+
+    `reload` takes whether it is a dry run and raises ConfigError.
+    """
+    dry_run = DRY_RUN.get(request.query_params.get("dry_run", "0"))
+    if dry_run is None:
+        return PlainTextResponse("dry_run must be 1 or 0\n", 400)
+    try:
+        changes = await reload(dry_run)
+    except ConfigError as error:
+        return PlainTextResponse(f"{error}\n", 500)
+    return JSONResponse(
+        {
+            "applied": not dry_run,
+            "added": changes.added,
+            "changed": changes.changed,
+            "removed": changes.removed,
+            "unchanged": len(changes.unchanged),
+        }
+    )

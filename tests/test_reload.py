@@ -1,0 +1,368 @@
+"""A reload: all or nothing, and undisturbed what does not change."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog.testing
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.api.client import Client
+from exporter.app import Exporter
+from exporter.config import Config, Target
+from exporter.difference import Difference, difference
+from exporter.errors import ConfigError, Problem, RateLimitedError, State
+from exporter.exposition import LARGE_SAMPLES, Format
+from exporter.file_stamp import stamps
+from exporter.metrics import Sample
+from exporter.snapshot import Key
+from exporter.storage import Storage
+from tests.command import until
+from tests.fakes import PEOPLE, PLACES, make_target
+
+PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
+SUCCESS = "engagement_collector_last_success_timestamp_seconds"
+
+
+class Platform:
+    """Counts its runs; those after the first `free_runs` wait until `release` is set. Asks for a pause if told to."""
+
+    def __init__(self, free_runs: int = 1_000, pause_seconds: float = 0.0, places: int = 1) -> None:
+        self.runs: list[str] = []
+        self.clients: list[Client] = []
+        self.cancelled = 0
+        self.release = asyncio.Event()
+        self._free_runs = free_runs
+        self._pause_seconds = pause_seconds
+        self._places = places
+
+    async def people(self, client: Client, settings: Any, now: datetime) -> list[Sample]:
+        await self._run(client, "people")
+        return [PEOPLE.sample(len(self.runs))]
+
+    async def places(self, client: Client, settings: Any, now: datetime) -> list[Sample]:
+        await self._run(client, "places")
+        return [PLACES.sample(3, place=str(number)) for number in range(self._places)]
+
+    async def _run(self, client: Client, name: str) -> None:
+        self.runs.append(name)
+        self.clients.append(client)
+        if self._pause_seconds:
+            client.pace.pause(self._pause_seconds)
+            raise RateLimitedError("GET /things answered 429")
+        if len(self.runs) > self._free_runs:
+            try:
+                await self.release.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+
+    def target(self, name: str = "site", **keys: Any) -> Target:
+        return make_target(self.people, self.places, name=name, **keys)
+
+
+class File:
+    """The configuration file: what a reload finds in it."""
+
+    def __init__(self, *targets: Target) -> None:
+        self.content: Config | Exception = Config(targets)
+
+    def write(self, *targets: Target) -> None:
+        self.content = Config(targets)
+
+    def load(self) -> Config:
+        if isinstance(self.content, Exception):
+            raise self.content
+        return self.content
+
+
+@asynccontextmanager
+async def running(file: File, storage: Storage | None = None) -> AsyncIterator[Exporter]:
+    exporter = Exporter(file.load(), time.time, storage, file.load)
+    exporter.start()
+    try:
+        yield exporter
+    finally:
+        exporter.stop()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+
+
+async def until_ran(exporter: Exporter, *keys: Key, runs: int = 1) -> None:
+    async def have_run() -> bool:
+        return all(exporter.snapshot[key].runs >= runs for key in keys)
+
+    await until(have_run)
+
+
+def series(exporter: Exporter, name: str, **labels: str) -> dict[tuple[str, ...], float]:
+    """Return the values of a series with these labels, by all label values in order of their names."""
+    page = b"".join(exporter.page(Format.TEXT)).decode()
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    return {
+        tuple(sample.labels.values()): sample.value
+        for sample in samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    }
+
+
+def lines(exporter: Exporter, target: str) -> list[bytes]:
+    """Return the page's lines about a target."""
+    page = b"".join(exporter.page(Format.TEXT))
+    return sorted(line for line in page.splitlines() if f'target="{target}"'.encode() in line)
+
+
+async def test_what_does_not_change_keeps_values_schedule_client_and_the_run_under_way() -> None:
+    platform = Platform(free_runs=1)
+    file = File(platform.target())
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY)
+        before, next_run_at = lines(exporter, "site"), exporter.next_run_at(PEOPLE_KEY)
+        file.write(platform.target(), Platform().target("other"))
+
+        changes = await exporter.reload()
+
+        assert changes == Difference(added=("other",), changed={}, removed=(), unchanged=("site",))
+        assert lines(exporter, "site") == before
+        assert exporter.next_run_at(PEOPLE_KEY) == next_run_at
+        platform.release.set()
+        await until_ran(exporter, PLACES_KEY, Key("other", "people"), Key("other", "places"))
+        assert platform.runs == ["people", "places"]
+        assert platform.cancelled == 0
+        assert series(exporter, "engagement_up") == {("fake", "other"): 1, ("fake", "site"): 1}
+
+
+async def test_a_removed_target_leaves_the_page_and_its_run_under_way_ends() -> None:
+    platform, other = Platform(free_runs=1), Platform()
+    file = File(platform.target(), other.target("other"))
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, Key("other", "people"))
+        file.write(other.target("other"))
+
+        changes = await exporter.reload()
+
+        assert changes.removed == ("site",)
+        assert lines(exporter, "site") == []
+        assert platform.cancelled == 1
+        assert exporter.next_run_at(PEOPLE_KEY) is None
+        assert series(exporter, "engagement_up") == {("fake", "other"): 1}
+
+
+async def test_another_interval_keeps_the_values_and_the_client_and_runs_when_it_is_due() -> None:
+    platform = Platform()
+    file = File(platform.target(interval="1h"))
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        file.write(platform.target(interval="1h", collectors={"people": {"interval": "5h"}}))
+
+        changes = await exporter.reload()
+
+        assert changes.changed == {"site": ("collectors.people",)}
+        assert series(exporter, "fake_people") == {("site",): 1}
+        assert series(exporter, "engagement_collector_interval_seconds") == {
+            ("people", "fake", "site"): 18_000,
+            ("places", "fake", "site"): 3_600,
+        }
+        next_run_at = exporter.next_run_at(PEOPLE_KEY)
+        assert next_run_at is not None
+        assert next_run_at - datetime.now(UTC) > timedelta(hours=2)
+        assert platform.runs == ["people", "places"]
+
+
+async def test_another_credential_or_pace_keeps_the_values_and_runs_at_once_with_a_new_client() -> None:
+    platform = Platform()
+    file = File(platform.target(interval="1h"))
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        file.write(platform.target(interval="1h", concurrency=3))
+
+        await exporter.reload()
+
+        assert series(exporter, "fake_people") == {("site",): 1}
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY, runs=2)
+        assert len(set(map(id, platform.clients))) == 2
+        assert sum(series(exporter, "engagement_collector_skipped_runs_total").values()) == 0
+
+
+async def test_a_run_of_a_replaced_client_does_not_make_the_next_one_overlap() -> None:
+    platform = Platform(free_runs=0)
+    file = File(platform.target(interval="1h"))
+    async with running(file) as exporter:
+
+        async def both_run() -> bool:
+            return len(platform.runs) == 2
+
+        await until(both_run)
+        file.write(platform.target(interval="1h", concurrency=3))
+        await exporter.reload()
+        platform.release.set()
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+
+        assert platform.cancelled == 2
+        assert sum(series(exporter, "engagement_collector_skipped_runs_total").values()) == 0
+
+
+async def test_values_of_another_site_never_stay_under_the_old_name() -> None:
+    platform = Platform(free_runs=2)
+    file = File(platform.target())
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        elsewhere = platform.target()
+        file.write(Target(elsewhere.settings.model_copy(update={"url": "https://elsewhere.test"}), elsewhere.platform))
+
+        await exporter.reload()
+
+        assert series(exporter, "fake_people") == {}
+        assert series(exporter, SUCCESS) == {}
+        assert series(exporter, "engagement_collector_state", state="pending", collector="people") == {
+            ("people", "fake", "pending", "site"): 1
+        }
+
+
+async def test_a_pause_that_the_platform_asked_for_outlives_the_client() -> None:
+    platform = Platform(pause_seconds=120)
+    file = File(platform.target())
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY)
+        [paused_until] = series(exporter, "engagement_api_paused_until_timestamp_seconds").values()
+        asked = len(platform.runs)
+        file.write(platform.target(concurrency=3))
+
+        with structlog.testing.capture_logs() as logs:
+            await exporter.reload()
+
+            async def are_skipped() -> bool:
+                return sum(log["event"] == "run skipped" for log in logs) >= 2
+
+            await until(are_skipped)
+
+        [paused_until_now] = series(exporter, "engagement_api_paused_until_timestamp_seconds").values()
+        assert paused_until_now == pytest.approx(paused_until, abs=1)
+        assert len(platform.runs) == asked
+
+
+async def test_a_result_that_is_being_published_is_published_whole_before_its_client_is_replaced() -> None:
+    platform = Platform(places=LARGE_SAMPLES)
+    file = File(platform.target(interval="1h"))
+    async with running(file) as exporter:
+        started = exporter.snapshot[PLACES_KEY].runs
+        while exporter.snapshot[PLACES_KEY].runs == started:  # noqa: ASYNC110 - rendering has begun in a thread
+            await asyncio.sleep(0)
+        file.write(platform.target(interval="1h", concurrency=3))
+
+        await exporter.reload()
+
+        assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
+
+
+async def test_a_wrong_file_changes_nothing_and_is_told() -> None:
+    platform = Platform()
+    file = File(platform.target())
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        before, next_run_at = lines(exporter, "site"), exporter.next_run_at(PEOPLE_KEY)
+        [applied_at] = series(exporter, "engagement_config_last_reload_success_timestamp_seconds").values()
+        file.content = ConfigError((Problem("config.yaml", 3, 5, "targets", "is wrong; make it right"),))
+
+        with structlog.testing.capture_logs() as logs, pytest.raises(ConfigError):
+            await exporter.reload()
+
+        assert lines(exporter, "site") == before
+        assert exporter.next_run_at(PEOPLE_KEY) == next_run_at
+        assert series(exporter, "engagement_config_last_reload_successful") == {(): 0}
+        assert series(exporter, "engagement_config_last_reload_success_timestamp_seconds") == {(): applied_at}
+        [log] = logs
+        assert log["event"] == "configuration not applied, the old one stays in force"
+        assert log["error"].startswith("config.yaml:3:5: targets")
+
+        file.write(platform.target())
+        await exporter.reload()
+        assert series(exporter, "engagement_config_last_reload_successful") == {(): 1}
+
+
+async def test_a_dry_run_tells_and_touches_nothing() -> None:
+    platform = Platform()
+    file = File(platform.target())
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        config = exporter.config
+        file.write(Platform().target("other"))
+
+        assert await exporter.reload(dry_run=True) == Difference(("other",), {}, ("site",), ())
+        file.content = ConfigError((Problem("config.yaml", 3, 5, "targets", "is wrong; make it right"),))
+        with pytest.raises(ConfigError):
+            await exporter.reload(dry_run=True)
+
+        assert exporter.config is config
+        assert series(exporter, "fake_people") == {("site",): 1}
+        assert series(exporter, "engagement_config_last_reload_successful") == {(): 1}
+
+
+async def test_a_target_that_comes_back_has_its_stored_values_at_once(tmp_path: Path) -> None:
+    platform = Platform()
+    file = File(platform.target(interval="1h"), Platform().target("other"))
+    with closing(Storage(tmp_path)) as storage:
+        async with running(file, storage) as exporter:
+            await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+            times = series(exporter, SUCCESS, target="site")
+            file.write(Platform().target("other"))
+            await exporter.reload()
+            assert series(exporter, "fake_people", target="site") == {}
+            file.write(platform.target(interval="1h"), Platform().target("other"))
+
+            await exporter.reload()
+
+            assert series(exporter, "fake_people", target="site") == {("site",): 1}
+            assert series(exporter, SUCCESS, target="site") == times
+            assert platform.runs == ["people", "places"]
+
+
+async def test_reloads_at_the_same_time_come_one_after_the_other() -> None:
+    platform = Platform()
+    file = File(platform.target())
+    async with running(file) as exporter:
+        changes = await asyncio.gather(*(exporter.reload() for _ in range(5)))
+        assert all(change.unchanged == ("site",) for change in changes)
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        assert sorted(platform.runs) == ["people", "places"]
+
+
+async def test_a_reload_does_not_make_a_ready_exporter_unready() -> None:
+    file = File(Platform().target())
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        assert exporter.is_ready()
+        file.write(Platform().target(), Platform(free_runs=0).target("slow"))
+        await exporter.reload()
+
+        assert exporter.snapshot[Key("slow", "people")].state is State.PENDING
+        assert exporter.is_ready()
+
+
+def test_the_difference_names_keys_and_never_values() -> None:
+    old, new = Platform().target(proxy="http://me:secret@proxy.test"), Platform().target(max_age="3d", interval="2h")
+
+    changes = difference(Config((old,)), Config((new,)))
+
+    assert changes.changed == {"site": ("interval", "max_age", "proxy")}
+    assert "secret" not in repr(changes)
+
+
+def test_other_contents_of_a_tls_file_are_a_change(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+
+    def target() -> Target:
+        made = Platform().target(ca_file=file)
+        return Target(made.settings, made.platform, dict(zip(["ca_file"], stamps([file]), strict=True)))
+
+    file.write_text("one", encoding="utf-8")
+    old = target()
+    assert difference(Config((old,)), Config((target(),))).unchanged == ("site",)
+    os.replace(file, tmp_path / "old.pem")
+    file.write_text("two", encoding="utf-8")
+    assert difference(Config((old,)), Config((target(),))).changed == {"site": ("ca_file",)}
