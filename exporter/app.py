@@ -14,7 +14,7 @@ from datetime import datetime
 
 import structlog
 import uvicorn
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import CollectorRegistry
 
 from exporter import collection
 from exporter.api.pacing import LONGEST_WAIT_SECONDS
@@ -55,7 +55,6 @@ class Exporter:
         storage: Storage | None = None,
         load_config: Callable[[], Config] | None = None,
     ) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call] # it would double the counters with their start times
         self.snapshot = Snapshot(())
         self._now = now
         self._storage = storage
