@@ -52,6 +52,15 @@ class Access:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the platform last said of its rate limit's window; None for what it did not say. `at` is Unix time."""
+
+    limit: int | None
+    remaining: int | None
+    at: float
+
+
 class Client:
     """Sends GET requests for one target within its budget and turns every failure into a CollectError.
 
@@ -73,6 +82,7 @@ class Client:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.pace = pace
+        self.quota: Quota | None = None
         self._target = target
         self._platform = platform
         self._access = access
@@ -211,10 +221,14 @@ class Client:
     async def _heed(self, response: httpx.Response) -> None:
         """Take note of what the platform says about its rate limit, and pause if it asks for that."""
         labels = (self._target, self._platform)
-        if (limit := whole_number(response.headers, "x-ratelimit-limit")) is not None:
+        limit = whole_number(response.headers, "x-ratelimit-limit")
+        remaining = whole_number(response.headers, "x-ratelimit-remaining")
+        if limit is not None:
             self._metrics.rate_limit.labels(*labels).set(limit)
-        if (remaining := whole_number(response.headers, "x-ratelimit-remaining")) is not None:
+        if remaining is not None:
             self._metrics.rate_limit_remaining.labels(*labels).set(remaining)
+        if limit is not None or remaining is not None:
+            self.quota = Quota(limit, remaining, self._now())
         wait = wait_seconds(response.status_code, response.headers, self._now())
         if wait is None and response.status_code == 429:
             wait = 1.0

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.api.client import USER_AGENT, Access
+from exporter.api.client import USER_AGENT, Access, Quota
 from exporter.api.reply import Reply
 from exporter.errors import (
     CollectError,
@@ -17,7 +17,7 @@ from exporter.errors import (
     RedirectError,
     UnreachableError,
 )
-from tests.fakes import Chunks, Handler, Script, gzip_bomb, make_client, ok, status
+from tests.fakes import NOW_SECONDS, Chunks, Clock, Handler, Script, gzip_bomb, make_client, ok, status
 
 ENDPOINT = "/things"
 
@@ -103,6 +103,21 @@ async def test_every_request_and_every_retry_is_counted() -> None:
     assert (count("500"), count("error"), count("200"), count("404")) == (1, 1, 1, None)
     assert registry.get_sample_value("engagement_api_retries_total", own) == 2
     assert registry.get_sample_value("engagement_api_rate_limit", own) == 100
+
+
+async def test_the_quota_is_what_the_last_reply_that_spoke_of_it_said() -> None:
+    clock = Clock()
+    headers: list[dict[str, str]] = [{}, {"x_ratelimit_limit": "60", "x_ratelimit_remaining": "59"}, {}]
+    headers += [{"x_ratelimit_remaining": "58"}, {"x_ratelimit_remaining": "many"}]
+    quotas = []
+    async with make_client(Script(*(ok(None, **each) for each in headers)), clock=clock).session() as client:
+        for _ in headers:
+            await client.get("/things")
+            quotas.append(client.quota)
+            await clock.sleep(60)
+
+    first, second = Quota(60, 59, NOW_SECONDS + 60), Quota(None, 58, NOW_SECONDS + 180)
+    assert quotas == [None, first, first, second, second]
 
 
 async def test_a_body_over_the_cap_is_refused_while_it_arrives() -> None:
