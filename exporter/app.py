@@ -17,6 +17,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from exporter import collection
+from exporter.api.client import Quota
 from exporter.api.pacing import LONGEST_WAIT_SECONDS
 from exporter.collection import Result
 from exporter.config import Config
@@ -32,6 +33,7 @@ from exporter.storage import Record, Storage
 from exporter.web.access import Access
 from exporter.web.route_prefix import below
 from exporter.web.routes import application
+from exporter.web.status import Reload
 
 logger = structlog.get_logger()
 
@@ -56,6 +58,7 @@ class Exporter:
         load_config: Callable[[], Config] | None = None,
     ) -> None:
         self.snapshot = Snapshot(())
+        self.last_reload: Reload | None = None
         self._now = now
         self._storage = storage
         self._load_config = load_config or (lambda: config)
@@ -101,10 +104,12 @@ class Exporter:
                     await self._replace_parts(config)
             except Exception as error:
                 if not dry_run:
+                    self.last_reload = Reload(self._now(), _refusal(error))
                     self._process.reload_successful.set(0)
                     _log_refusal(error)
                 raise
             if not dry_run:
+                self.last_reload = Reload(self._now(), "")
                 _log_reload(changes)
             return changes
 
@@ -177,6 +182,14 @@ class Exporter:
     def next_run_at(self, key: Key) -> datetime | None:
         """Return when a collector runs next (aware UTC), None while it is not scheduled."""
         return self._schedule.next_run_at(id_of(key))
+
+    def quota(self, target: str) -> Quota | None:
+        """Return what the target's platform last said of its rate limit, None while it has said nothing."""
+        return self._parts.clients[target].quota
+
+    def paused_until(self, target: str) -> float:
+        """Return the Unix time at which the pause that the target's platform asked for ends or ended, 0 without one."""
+        return self._parts.clients[target].pace.paused_until
 
     def is_healthy(self) -> bool:
         """True while event loop and scheduler live; the platforms' health is no concern of this."""
@@ -335,6 +348,13 @@ def _log_reload(changes: Difference) -> None:
     )
 
 
+def _refusal(error: Exception) -> str:
+    """Say why a configuration was not applied. What a bug says may hold anything, so it is left to the log."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    return f"{type(error).__name__}; the log has the traceback"
+
+
 def _log_refusal(error: Exception) -> None:
     event = "configuration not applied, the old one stays in force"
     if isinstance(error, ConfigError):
@@ -358,13 +378,14 @@ async def serve(
     telemetry_path: str = "/metrics",
     route_prefix: str = "",
     access: Access | None = None,
+    external_url: str = "",
 ) -> None:
     """Poll and answer until SIGTERM or SIGINT, then let answers under way finish.
 
     `route_prefix` is the path below which the endpoints are, without its trailing slash; without `access` everyone may
-    read them, over plain HTTP.
+    read them, over plain HTTP. `external_url` is where a reverse proxy serves them, empty without one.
     """
-    endpoints = below(route_prefix, application(exporter, telemetry_path))
+    endpoints = below(route_prefix, application(exporter, telemetry_path, external_url))
     tls = access.tls() if access else None
     server = _Server(
         uvicorn.Config(

@@ -29,6 +29,7 @@ from exporter.settings import is_loopback
 from exporter.storage import Storage
 from exporter.web.access import Access
 from exporter.web.listen import activated, listen
+from exporter.web.route_prefix import external_path
 from exporter.web_flags import listen_options, prefix_options, systemd_option, web_config_option
 from exporter.yaml_document import read
 
@@ -107,7 +108,7 @@ def run(
     addresses: list[tuple[str, int]],
     telemetry_path: str,
     systemd_socket: bool,
-    external_path: str,
+    external_url: str,
     route_prefix: str | None,
     web_config_file: Path | None,
     log_level: str,
@@ -128,8 +129,9 @@ def run(
             # last, since it opens the storage
             exporter = app.Exporter(config, storage=storage, load_config=load_config)
             app.allow_many_sockets()
-        prefix = external_path if route_prefix is None else route_prefix
-        asyncio.run(app.serve(exporter, sockets, telemetry_path, prefix, guard))
+        if route_prefix is None:
+            route_prefix = external_path(external_url) if external_url else ""
+        asyncio.run(app.serve(exporter, sockets, telemetry_path, route_prefix, guard, external_url))
 
 
 @main.command()

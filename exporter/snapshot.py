@@ -107,6 +107,14 @@ class Snapshot:
         return sum(len(published.samples) for published in others if published)
 
 
+def by_target(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Return the entries of each target, by its name, in their order."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.key.target, []).append(entry)
+    return found
+
+
 def admit(samples: Iterable[Sample], max_series: int) -> tuple[tuple[Sample, ...], int]:
     """Return the samples that may be exposed, grouped by family, and how many were dropped.
 

@@ -33,8 +33,10 @@ def _path(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     return value
 
 
-def _external_path(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str:
-    return _checked(external_path, value) if value is not None else ""
+def _external_url(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value:
+        _checked(external_path, value)
+    return value
 
 
 def _prefix(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -88,11 +90,12 @@ def systemd_option(command: F) -> F:
 
 
 def prefix_options(command: F) -> F:
-    """Add --web.external-url (`external_path`, empty for none) and --web.route-prefix (None if it is not given)."""
+    """Add --web.external-url (empty for none) and --web.route-prefix (None if it is not given)."""
     url = click.option(
         "--web.external-url",
-        "external_path",
-        callback=_external_path,
+        "external_url",
+        default="",
+        callback=_external_url,
         help="URL under which a reverse proxy serves the exporter; its path is the default of --web.route-prefix.",
     )
     prefix = click.option(

@@ -229,6 +229,7 @@ async def test_a_long_pause_of_the_platform_defers_the_run_that_met_it_and_is_sh
         assert 119 < seconds_until_run(exporter, PEOPLE_KEY) < 130
         paused_until = "engagement_api_paused_until_timestamp_seconds"
         assert series(exporter, paused_until) == {("fake", "site"): clock.now() + 120}
+        assert exporter.paused_until("site") == clock.now() + 120
         clock.seconds += 121
         assert series(exporter, paused_until) == {("fake", "site"): 0}
 
@@ -330,10 +331,11 @@ async def test_the_server_answers_until_it_is_told_to_end() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         task = asyncio.create_task(serve(Exporter(Config((make_target(people, places),))), [listener]))
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
-            replies = [await http.get(path) for path in ("/metrics", "/-/healthy", "/")]
+            paths = ("/metrics", "/-/healthy", "/", "/api/status", "/config", "/sd")
+            replies = [await http.get(path) for path in paths]
         signal.raise_signal(signal.SIGTERM)
         await asyncio.wait_for(task, 10)
 
-    assert [reply.status_code for reply in replies] == [200, 200, 200]
+    assert [reply.status_code for reply in replies] == [200] * len(paths)
     assert logs[-1]["event"] == "stopped"
     assert signal.getsignal(signal.SIGTERM) is not None

@@ -255,7 +255,7 @@ async def test_it_runs_without_naming_a_command_and_serves_its_page(site_config:
 
     assert page.headers["content-type"] == CONTENT_TYPE_LATEST.replace("1.0.0", "0.0.4")
     assert set(series(page.text, "engagement_up").values()) == {1.0}
-    assert status.text.count('class="ok"') == len(series(page.text, "engagement_collector_up"))
+    assert status.text.count("Up to date") == len(series(page.text, "engagement_collector_up"))
     assert (health.code, health.out, health.err) == (0, "healthy\n", "")
 
 

@@ -2,7 +2,10 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,19 @@ import yaml
 
 from docs.generate import documents
 from exporter import self_metrics
+from exporter.api.client import Client
+from exporter.app import Exporter
 from exporter.cli import main
-from exporter.config import Defaults, load
+from exporter.config import Config, Defaults, load
 from exporter.demo.configuration import configuration
 from exporter.demo.server import Demo
-from exporter.metrics import Family
+from exporter.exposition import Format
+from exporter.metrics import Family, Sample
 from exporter.platform import installed
+from exporter.web.status import Reload
+from tests.command import run
+from tests.fakes import make_target
+from tests.shown import Shown, answer, organisation, pending
 
 REPOSITORY = Path(__file__).parent.parent
 EXAMPLE = REPOSITORY / "config.example.yaml"
@@ -134,3 +144,63 @@ def test_the_readme_names_every_command_and_flag() -> None:
 
     assert sorted(flag for flag in flags if flag.startswith("--") and flag not in readme) == []
     assert [name for name in main.commands if not re.search(rf"\b{name}\b", readme)] == []
+
+
+def block(document: str, language: str) -> str:
+    """The only block of code in that language."""
+    text = (REPOSITORY / "docs" / document).read_text(encoding="utf-8")
+    [found] = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return str(found)
+
+
+def keys(document: Any) -> set[str]:
+    """The path of every key, elements of lists as one."""
+    if isinstance(document, list):
+        return {path for element in document for path in keys(element)}
+    if not isinstance(document, dict):
+        return set()
+    return {path for key, value in document.items() for path in (key, *(f"{key}.{below}" for below in keys(value)))}
+
+
+async def nothing(client: Client, settings: Any, now: datetime) -> list[Sample]:
+    return []
+
+
+async def test_the_example_of_the_status_has_its_keys() -> None:
+    shown = replace(organisation(time.time()), last_reload=Reload(time.time(), ""))
+
+    assert keys(json.loads(block("endpoints.md", "json"))) == keys((await answer("/api/status", shown)).json())
+
+
+async def test_prometheus_accepts_the_example_of_discovery(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text(block("endpoints.md", "yaml"), encoding="utf-8")
+
+    checked = await run("check", "config", file, program="promtool")
+
+    assert (checked.code, checked.err) == (0, "")
+
+
+async def test_the_discovery_labels_of_the_document_are_those_of_the_code() -> None:
+    text = (REPOSITORY / "docs/endpoints.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`(?:__\w+|instance)`.*?) \|", text, re.MULTILINE)
+    documented = {label for row in rows for label in re.findall(r"`(\w+)`", row)}
+
+    [group] = (await answer("/sd", Shown([pending("crowd", "stats")]))).json()
+
+    assert documented == {"__address__", *group["labels"]}
+
+
+def test_what_belongs_to_no_target_is_kept_by_the_job_of_the_exporter() -> None:
+    """What a scrape of every target leaves out is what the second job of the example keeps, and nothing else."""
+    jobs = yaml.safe_load(block("endpoints.md", "yaml"))["scrape_configs"]
+    kept = re.compile(jobs[1]["metric_relabel_configs"][0]["regex"])
+    exporter = Exporter(Config((make_target(nothing, nothing),)))
+    keys_of_all = [entry.key for entry in exporter.snapshot]
+
+    of_targets, whole = (
+        set(re.findall(r"^# TYPE (\S+)", b"".join(exporter.page(Format.TEXT, keys)).decode(), re.MULTILINE))
+        for keys in (keys_of_all, None)
+    )
+
+    assert {name for name in whole if kept.fullmatch(name)} == whole - of_targets

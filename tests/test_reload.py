@@ -366,3 +366,33 @@ def test_other_contents_of_a_tls_file_are_a_change(tmp_path: Path) -> None:
     os.replace(file, tmp_path / "old.pem")
     file.write_text("two", encoding="utf-8")
     assert difference(Config((old,)), Config((target(),))).changed == {"site": ("ca_file",)}
+
+
+async def test_the_last_reload_is_remembered_with_what_was_wrong() -> None:
+    file = File(Platform().target())
+    async with running(file) as exporter:
+        before = exporter.last_reload
+        file.content = ConfigError((Problem("config.yaml", 3, 1, "targets", "is missing; add it"),))
+        with pytest.raises(ConfigError):
+            await exporter.reload()
+        refused = exporter.last_reload
+        file.content = RuntimeError("anything")
+        with pytest.raises(RuntimeError):
+            await exporter.reload()
+        broken = exporter.last_reload
+        with pytest.raises(RuntimeError):
+            await exporter.reload(dry_run=True)
+        file.write(Platform().target())
+        await exporter.reload(dry_run=True)
+        after_dry_run = exporter.last_reload
+        await exporter.reload()
+
+    assert before is None
+    assert refused is not None
+    assert refused.error == "config.yaml:3:1: targets: is missing; add it"
+    assert abs(refused.at - time.time()) < 60
+    assert broken is not None
+    assert broken.error == "RuntimeError; the log has the traceback"
+    assert after_dry_run is broken
+    assert exporter.last_reload is not None
+    assert exporter.last_reload.error == ""

@@ -25,7 +25,7 @@ def external_path(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None and parts.port != 0
     except ValueError:
         good = False
     if not good or parts.query or parts.fragment or not PATH.fullmatch(parts.path):

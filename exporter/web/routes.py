@@ -1,47 +1,38 @@
-"""`/metrics`, the status page, and the health endpoints. Nothing here asks a platform or waits for a run."""
+"""The table of endpoints. Nothing here asks a platform or waits for a run."""
 
+import asyncio
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import msgspec
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter import __version__
+from exporter.config import Config
 from exporter.difference import Difference
 from exporter.exposition import Format
 from exporter.snapshot import Entry, Key
 from exporter.web.negotiation import negotiate, prefers_gzip
 from exporter.web.pieces import PiecesResponse
+from exporter.web.redacted_config import redacted_yaml
 from exporter.web.reload import reload_reply
-
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+from exporter.web.security_headers import SECURITY_HEADERS
+from exporter.web.service_discovery import asked_url, target_groups
+from exporter.web.status import Observed, observe, status
+from exporter.web.status_page import StatusPage
 
 
-class View(Protocol):
-    """What the pages need to know of the exporter."""
-
-    @property
-    def snapshot(self) -> Iterable[Entry]: ...
+class View(Observed, Protocol):
+    """What the endpoints need to know of the exporter."""
 
     def page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]: ...
 
     async def gzip_page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]: ...
-
-    def next_run_at(self, key: Key) -> datetime | None: ...
 
     def is_healthy(self) -> bool: ...
 
@@ -50,36 +41,42 @@ class View(Protocol):
     async def reload(self, *, dry_run: bool) -> Difference: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the status page; times are in words."""
-
-    entry: Entry
-    age: str
-    next_run: str
-
-
-def application(view: View, telemetry_path: str) -> Starlette:
-    """Build the ASGI application."""
-    environment = Environment(
-        loader=PackageLoader("exporter.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    template = environment.get_template("status.html")
+def application(view: View, telemetry_path: str, external_url: str = "") -> Starlette:
+    """Build the ASGI application; what takes long to write is written in a thread, from one moment's view."""
+    page = StatusPage(telemetry_path)
 
     async def metrics(request: Request) -> Response:
-        try:
-            keys = selected(view.snapshot, request.query_params)
-        except LookupError as error:
-            return PlainTextResponse(f"{error.args[0]}\n", 400, headers=SECURITY_HEADERS)
+        keys = selected(view.snapshot, request.query_params)
         form = negotiate(", ".join(request.headers.getlist("accept")))
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
         if prefers_gzip(", ".join(request.headers.getlist("accept-encoding"))):
             return PiecesResponse(await view.gzip_page(form, keys), {**headers, "Content-Encoding": "gzip"})
         return PiecesResponse(view.page(form, keys), headers)
 
-    async def status(request: Request) -> Response:
-        page = template.render(version=__version__, telemetry_path=telemetry_path, rows=status_rows(view, time.time()))
-        return HTMLResponse(page, headers=SECURITY_HEADERS)
+    async def status_page(request: Request) -> Response:
+        names = selected_targets(view.config, request.query_params)
+        refreshing = request.query_params.get("refresh") != "off"
+        seen = observe(view, time.time())
+        html = await asyncio.to_thread(lambda: page.render(status(seen, names), names, refreshing=refreshing))
+        return HTMLResponse(html, headers=page.headers)
+
+    async def api_status(request: Request) -> Response:
+        names = selected_targets(view.config, request.query_params)
+        seen = observe(view, time.time())
+        return _json(await asyncio.to_thread(lambda: _encoded(status(seen, names))))
+
+    async def config(request: Request) -> Response:
+        return PlainTextResponse(await asyncio.to_thread(redacted_yaml, view.config), headers=SECURITY_HEADERS)
+
+    async def service_discovery(request: Request) -> Response:
+        # a proxy may have changed what the request says of its address, so the external URL comes first
+        try:
+            url = external_url.rstrip("/") or asked_url(
+                request.url.scheme, request.headers.get("host", ""), request.scope.get("root_path", "")
+            )
+        except ValueError as error:
+            raise _bad_request(str(error)) from None
+        return _json(_encoded(target_groups(view.config, view.snapshot, url + telemetry_path)))
 
     async def healthy(request: Request) -> Response:
         return _answer(view.is_healthy(), "healthy", "the scheduler's heartbeat stopped")
@@ -92,8 +89,11 @@ def application(view: View, telemetry_path: str) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/", status),
+            Route("/", status_page),
             Route(telemetry_path, metrics),
+            Route("/api/status", api_status),
+            Route("/config", config),
+            Route("/sd", service_discovery),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reload, methods=["POST", "PUT"]),
@@ -104,7 +104,7 @@ def application(view: View, telemetry_path: str) -> Starlette:
 def selected(entries: Iterable[Entry], query: QueryParams) -> list[Key] | None:
     """Return the collectors that `target` and `collect[]` name, each repeatable, or None when neither is given.
 
-    Raises LookupError with the known names for one that there is not.
+    Raises HTTPException (400) with the known names for one that there is not.
     """
     targets, collectors = query.getlist("target"), query.getlist("collect[]")
     if not targets and not collectors:
@@ -119,35 +119,31 @@ def selected(entries: Iterable[Entry], query: QueryParams) -> list[Key] | None:
     ]
 
 
+def selected_targets(config: Config, query: QueryParams) -> list[str]:
+    """Return the names of targets that `target` gives, none for all. Raises HTTPException (400) as `selected` does."""
+    names = query.getlist("target")
+    _check_known("target", names, [target.settings.name for target in config.targets])
+    return names
+
+
 def _check_known(parameter: str, names: Iterable[str], known: Iterable[str]) -> None:
     known_names = sorted(set(known))
     for name in names:
         if name not in known_names:
-            raise LookupError(f"{parameter}={name} names nothing here; there are: {', '.join(known_names)}")
+            raise _bad_request(f"{parameter}={name} names nothing here; there are: {', '.join(known_names)}")
+
+
+def _bad_request(message: str) -> HTTPException:
+    return HTTPException(400, f"{message}\n", SECURITY_HEADERS)
 
 
 def _answer(good: bool, yes: str, no: str) -> Response:
     return PlainTextResponse(f"{yes if good else no}\n", 200 if good else 503)
 
 
-def status_rows(view: View, now: float) -> list[Row]:
-    """Return a row per target and collector, in the order of the configuration."""
-    rows = []
-    for entry in view.snapshot:
-        next_run_at = view.next_run_at(entry.key)
-        rows.append(
-            Row(
-                entry,
-                f"{span(now - entry.last_success_at)} ago" if entry.last_success_at is not None else "never",
-                f"in {span((next_run_at - datetime.fromtimestamp(now, UTC)).total_seconds())}" if next_run_at else "",
-            )
-        )
-    return rows
+def _encoded(document: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)
 
 
-def span(seconds: float) -> str:
-    """Say a length of time in words, in its largest unit, rounded down."""
-    for unit, unit_seconds in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * unit_seconds:
-            return f"{int(seconds // unit_seconds)} {unit}"
-    return f"{max(0, int(seconds))} s"
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers=SECURITY_HEADERS)

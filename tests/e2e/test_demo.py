@@ -150,7 +150,8 @@ async def test_no_person_and_no_secret_is_on_a_page_or_in_the_log(
     exporter: Running, half_year_old: Organisation
 ) -> None:
     async with httpx.AsyncClient() as http:
-        pages = [(await http.get(f"{exporter.url}{path}")).text for path in ("/metrics", "/")]
+        paths = ("/metrics", "/", "/api/status", "/config", "/sd")
+        pages = [(await http.get(f"{exporter.url}{path}")).text for path in paths]
     exporter.process.send_signal(signal.SIGTERM)
     end = await ended(exporter.process)
     told = "\n".join([*pages, end.out, end.err])

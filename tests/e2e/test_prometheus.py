@@ -20,10 +20,21 @@ from tests.command import Running, ended, running, start, until, until_ready
 from tests.page import Series, series
 
 SCRAPE_EVERY_SECOND = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
 - job_name: engagement
+"""
+KNOWN_ADDRESS = """
   static_configs: [{{targets: ["{address}"]}}]
+"""
+DISCOVERED = """
+  http_sd_configs: [{{url: "{url}/sd", refresh_interval: 1s}}]
+  relabel_configs:
+  - {{source_labels: [__meta_engagement_platform], target_label: platform_kind}}
+  - source_labels: [__meta_engagement_collectors]
+    regex: .*,projects,.*
+    target_label: has_projects
+    replacement: "yes"
 """
 ADDED_BY_PROMETHEUS = ("instance", "job")
 
@@ -52,10 +63,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, address: str) -> AsyncIterator[tuple[httpx.AsyncClient, Process]]:
-    """Run Prometheus with the exporter at `address` as its only target; yields a client of its HTTP API."""
+async def prometheus(folder: Path, targets: str) -> AsyncIterator[tuple[httpx.AsyncClient, Process]]:
+    """Run Prometheus with a job `engagement` that has these targets; yields a client of its HTTP API."""
     config = folder / "prometheus.yml"
-    config.write_text(SCRAPE_EVERY_SECOND.format(address=address), encoding="utf-8")
+    config.write_text(SCRAPE_EVERY_SECOND.rstrip() + targets, encoding="utf-8")
     own = f"127.0.0.1:{free_port()}"
     process = await start(
         "prometheus",
@@ -102,7 +113,8 @@ def platform_series(page: str) -> Series:
 
 
 async def test_prometheus_holds_exactly_what_the_page_says(exporter: Running, tmp_path: Path) -> None:
-    async with prometheus(tmp_path, httpx.URL(exporter.url).netloc.decode()) as (http, process):
+    address = httpx.URL(exporter.url).netloc.decode()
+    async with prometheus(tmp_path, KNOWN_ADDRESS.format(address=address)) as (http, process):
 
         async def has_scraped() -> bool:
             return bool(await query(http, 'up{job="engagement"} == 1'))
@@ -123,6 +135,36 @@ async def test_prometheus_holds_exactly_what_the_page_says(exporter: Running, tm
     assert ups == dict.fromkeys(["academy", "bridges", "crowd", "learning", "learning-v1"], "1")
     assert float(counters[0]["value"][1]) == len(series(page, "engagement_collector_up"))
     assert [line for line in log.splitlines() if "scrape" in line.lower()] == []
+
+
+async def test_prometheus_discovers_the_targets_and_scrapes_each_on_its_own(exporter: Running, tmp_path: Path) -> None:
+    """Every target has its own `up`, its series come once, and what `/sd` says of it can be made into labels."""
+    async with prometheus(tmp_path, DISCOVERED.format(url=exporter.url)) as (http, process):
+
+        async def has_scraped_all() -> bool:
+            return len(await query(http, 'up{job="engagement"} == 1')) == 5
+
+        await until(has_scraped_all)
+        found = (await http.get("/targets")).json()["data"]["activeTargets"]
+        ups = [vector["metric"] for vector in await query(http, "up")]
+        held = await query(http, "count by (instance, target) (engagement_up)")
+        users = await query(http, "konstantly_users")
+        process.send_signal(signal.SIGTERM)
+        log = (await ended(process)).err
+
+    names = ["academy", "bridges", "crowd", "learning", "learning-v1"]
+    assert sorted(target["scrapeUrl"] for target in found) == [
+        f"{exporter.url}/metrics?target={name}" for name in names
+    ]
+    assert {target["lastError"] for target in found} == {""}
+    assert sorted(up["instance"] for up in ups) == names
+    assert {up["instance"]: up["platform_kind"] for up in ups}["crowd"] == "pybossa"
+    assert {up["instance"] for up in ups if up.get("has_projects")} == {"crowd", "learning"}
+    assert sorted((each["metric"]["instance"], each["metric"]["target"], each["value"][1]) for each in held) == [
+        (name, name, "1") for name in names
+    ]
+    assert [vector["metric"]["instance"] for vector in users] == ["academy"]
+    assert [line for line in log.splitlines() if "scrape" in line.lower() or "discovery" in line.lower()] == []
 
 
 async def test_promtool_has_no_complaints(exporter: Running) -> None:

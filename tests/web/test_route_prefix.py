@@ -66,7 +66,7 @@ def test_the_path_of_the_external_url(url: str, path: str) -> None:
     "url",
     [
         *("", "/a", "monitoring.example.org/a", "ftp://x/a", "http:///a", "http://[x/a", "http://user:password@x/a"),
-        *("http://x/a?b", "http://x/#a", "http://x//a", "http://x/{a}"),
+        *("http://x/a?b", "http://x/#a", "http://x//a", "http://x/{a}", "http://x:99999/a", "http://x:y/a"),
     ],
 )
 def test_what_is_no_url_is_refused(url: str) -> None:

@@ -67,6 +67,7 @@ def test_check_reads_the_web_configuration_too(config: Path, tmp_path: Path) -> 
 
 async def test_a_protected_exporter_below_a_path(config: Path, tmp_path: Path) -> None:
     """TLS, users and a path at once; the health check gets through, and the links of the page work."""
+    links = ("metrics", "api/status", "config", "sd", "-/healthy", "-/ready")
     ca = trustme.CA()
     write_certificate(tmp_path, ca)
     web = write_web_config(tmp_path, TLS + f"basic_auth_users: {{alice: '{hashed('s3cret')}'}}\n")
@@ -79,18 +80,22 @@ async def test_a_protected_exporter_below_a_path(config: Path, tmp_path: Path) -
         answered = await run(*health, "--username", "alice", "--password-file", tmp_path / "password")
         async with httpx.AsyncClient(verify=trusting(ca), auth=("alice", "s3cret")) as http:
             page = await http.get(f"{url}/")
-            linked = [await http.get(page.url.join(link)) for link in ("metrics", "-/healthy", "-/ready")]
+            linked = [await http.get(page.url.join(link)) for link in links]
 
     assert (refused.code, refused.out) == (1, "Unauthorized\n")
     assert (answered.code, answered.out) == (0, "healthy\n")
-    assert [f'href="{link}"' in page.text for link in ("metrics", "-/healthy", "-/ready")] == [True] * 3
-    assert [response.status_code != 404 for response in linked] == [True] * 3
+    assert [f'href="{link}"' in page.text for link in links] == [True] * len(links)
+    assert [response.status_code != 404 for response in linked] == [True] * len(links)
 
 
 async def test_the_route_prefix_wins_over_the_external_url(config: Path) -> None:
     flags = ["--web.external-url", "https://example.org/engagement", "--web.route-prefix", "/"]
     async with running("--config.file", config, "--storage.path=", *flags) as exporter, httpx.AsyncClient() as http:
         assert (await http.get(f"{exporter.url}/metrics")).status_code == 200
+        [group] = (await http.get(f"{exporter.url}/sd")).json()
+
+    assert group["targets"] == ["example.org:443"]
+    assert group["labels"]["__metrics_path__"] == "/engagement/metrics"
 
 
 async def test_a_socket_of_systemd_is_served(config: Path) -> None:
