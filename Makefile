@@ -45,11 +45,12 @@ lock: $(VENV)/.dev ## resolve the dependencies anew, with hashes
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--no-header --upgrade
 
-tools: ## install Prometheus and systemd from Debian if they are missing: the tests use the real ones
-	@command -v prometheus > /dev/null && command -v promtool > /dev/null && command -v systemd-analyze > /dev/null || { \
+tools: ## install Prometheus, systemd and Chromium from Debian if they are missing: the tests use the real ones
+	@command -v prometheus > /dev/null && command -v promtool > /dev/null && command -v systemd-analyze > /dev/null \
+		&& command -v chromium > /dev/null || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null || { \
-			echo "the tests need prometheus, promtool and systemd-analyze on the PATH; install them and run make test again" >&2; exit 1; }; \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus systemd > /dev/null; }
+			echo "the tests need prometheus, promtool, systemd-analyze and chromium on the PATH; install them and run make test again" >&2; exit 1; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus systemd chromium > /dev/null; }
 
 $(VENV)/.python: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
