@@ -125,7 +125,9 @@ async def test_head_is_answered_like_get(path: str) -> None:
     assert (head.status_code, head.headers) == (get.status_code, get.headers)
 
 
-@pytest.mark.parametrize("path", ["/", "/api/status", "/config", "/sd", "/metrics?target=nobody"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/status", "/config", "/sd", "/-/healthy", "/-/ready", "/metrics?target=nobody"]
+)
 async def test_a_browser_may_load_send_frame_and_keep_nothing(path: str) -> None:
     headers = (await answer(path)).headers
 

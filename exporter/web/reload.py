@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from exporter.difference import Difference
 from exporter.errors import ConfigError
+from exporter.web.security_headers import SECURITY_HEADERS
 
 DRY_RUN = {"1": True, "true": True, "0": False, "false": False}
 
@@ -18,11 +19,11 @@ async def reload_reply(request: Request, reload: Callable[[bool], Awaitable[Diff
     """
     dry_run = DRY_RUN.get(request.query_params.get("dry_run", "0"))
     if dry_run is None:
-        return PlainTextResponse("dry_run must be 1 or 0\n", 400)
+        return PlainTextResponse("dry_run must be 1 or 0\n", 400, SECURITY_HEADERS)
     try:
         changes = await reload(dry_run)
     except ConfigError as error:
-        return PlainTextResponse(f"{error}\n", 500)
+        return PlainTextResponse(f"{error}\n", 500, SECURITY_HEADERS)
     return JSONResponse(
         {
             "applied": not dry_run,
@@ -30,5 +31,6 @@ async def reload_reply(request: Request, reload: Callable[[bool], Awaitable[Diff
             "changed": changes.changed,
             "removed": changes.removed,
             "unchanged": len(changes.unchanged),
-        }
+        },
+        headers=SECURITY_HEADERS,
     )

@@ -138,7 +138,7 @@ def _bad_request(message: str) -> HTTPException:
 
 
 def _answer(good: bool, yes: str, no: str) -> Response:
-    return PlainTextResponse(f"{yes if good else no}\n", 200 if good else 503)
+    return PlainTextResponse(f"{yes if good else no}\n", 200 if good else 503, SECURITY_HEADERS)
 
 
 def _encoded(document: object) -> bytes:
