@@ -26,11 +26,13 @@ from exporter.errors import ConfigError, State
 from exporter.exposition import Exposition, Format, published_lines, render
 from exporter.jobs import NO_PARTS, Job, Parts, id_of, make_parts
 from exporter.metrics import Family
+from exporter.run_log import RunLog
 from exporter.schedule import HEARTBEAT_SECONDS, Schedule
 from exporter.self_metrics import ApiMetrics, ProcessMetrics
 from exporter.snapshot import Entry, Key, Snapshot
 from exporter.storage import Record, Storage
 from exporter.web.access import Access
+from exporter.web.request_log import logged
 from exporter.web.route_prefix import below
 from exporter.web.routes import application
 from exporter.web.status import Reload
@@ -60,6 +62,7 @@ class Exporter:
         self.snapshot = Snapshot(())
         self.last_reload: Reload | None = None
         self._now = now
+        self._run_log = RunLog(now)
         self._storage = storage
         self._load_config = load_config or (lambda: config)
         self._started_at = now()
@@ -230,7 +233,7 @@ class Exporter:
             await self.publish(job.key, result)
         finally:
             del self._polls[job_id]
-        _log_run(self.snapshot[job.key], result)
+        self._run_log.ended(job.key, result)
         pause_seconds = job.client.pace.remaining_pause_seconds()
         if result.state is State.RATE_LIMITED and pause_seconds > LONGEST_WAIT_SECONDS:
             self._schedule.defer(job_id, pause_seconds)
@@ -281,7 +284,7 @@ class Exporter:
     def _skipped(self, job_id: str, reason: str) -> None:
         if job := self._parts.jobs.get(job_id):
             self._exposition.update_status(self.snapshot.skip(job.key, reason))
-            logger.warning("run skipped", target=job.key.target, collector=job.key.collector, reason=reason)
+            self._run_log.skipped(job.key, reason)
 
     async def _beat(self) -> None:
         self._beat_once()
@@ -323,19 +326,6 @@ def _restored(entry: Entry, record: Record | None, now: float) -> Entry:
         last_success_at=record.last_success_at,
         published=published,
     )
-
-
-def _log_run(entry: Entry, result: Result) -> None:
-    facts: dict[str, object] = {
-        "target": entry.key.target,
-        "collector": entry.key.collector,
-        "state": str(result.state),
-        "duration_seconds": round(result.duration_seconds, 3),
-    }
-    if result.state is State.OK:
-        logger.info("run", **facts, samples=len(result.samples))
-    else:
-        logger.warning("run", **facts, error=result.error, remedy=result.remedy)
 
 
 def _log_reload(changes: Difference) -> None:
@@ -389,7 +379,7 @@ async def serve(
     tls = access.tls() if access else None
     server = _Server(
         uvicorn.Config(
-            access.guard(endpoints) if access else endpoints,
+            logged(access.guard(endpoints) if access else endpoints),
             lifespan="off",
             ws="none",
             ssl_context_factory=(lambda config, default: tls) if tls else None,

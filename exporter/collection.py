@@ -2,25 +2,27 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-
 from exporter.api.client import Client
+from exporter.api.run import new_run
 from exporter.errors import CollectError, DeadlineError, State
 from exporter.metrics import Sample
 from exporter.platform import Collector
 from exporter.settings import TargetSettings, duration_text
 
-logger = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run gave: samples when `state` is ok, else `error` and `remedy`. `started_at` is Unix time."""
+    """What one run gave: samples when `state` is ok, else `error` and `remedy`. `started_at` is Unix time.
+
+    `run_id` and `pages` are those of `exporter.api.run.Run`; a result of an earlier process has neither. `traceback` is
+    where a bug of the collector was met.
+    """
 
     state: State
     started_at: float
@@ -28,6 +30,9 @@ class Result:
     samples: tuple[Sample, ...] = ()
     error: str = ""
     remedy: str = ""
+    run_id: str = ""
+    pages: int = 0
+    traceback: str = ""
 
     @property
     def finished_at(self) -> float:
@@ -42,21 +47,23 @@ async def run(
     started_at = now()
     begin = time.perf_counter()
 
-    def result(state: State, samples: tuple[Sample, ...] = (), error: str = "", remedy: str = "") -> Result:
-        return Result(state, started_at, time.perf_counter() - begin, samples, error, remedy)
+    with new_run() as its:
 
-    try:
-        samples = await _collect(client, collector, settings, datetime.fromtimestamp(started_at, UTC))
-    except CollectError as error:
-        return result(error.state, error=str(error), remedy=error.remedy)
-    except Exception as error:
-        logger.exception("collector failed by a bug", target=settings.name, collector=collector.name)
-        return result(
-            State.INTERNAL_ERROR,
-            error=f"a bug in the collector ({type(error).__name__}); the log has the traceback",
-            remedy="report it to the exporter's project with the traceback",
-        )
-    return result(State.OK, samples)
+        def result(state: State, **facts: Any) -> Result:
+            return Result(state, started_at, time.perf_counter() - begin, run_id=its.id, pages=its.pages, **facts)
+
+        try:
+            samples = await _collect(client, collector, settings, datetime.fromtimestamp(started_at, UTC))
+        except CollectError as error:
+            return result(error.state, error=str(error), remedy=error.remedy)
+        except Exception as error:
+            return result(
+                State.INTERNAL_ERROR,
+                error=f"a bug in the collector ({type(error).__name__}); the log has the traceback",
+                remedy="report it to the exporter's project with the traceback",
+                traceback=_places(error),
+            )
+        return result(State.OK, samples=samples)
 
 
 async def _collect(
@@ -73,3 +80,8 @@ async def _collect(
     if strays:
         raise ValueError(f"{collector.name} made samples of families that it does not declare: {sorted(strays)}")
     return tuple(samples)
+
+
+def _places(error: Exception) -> str:
+    """Format a traceback without the messages of its exceptions, which may hold what a platform said of a person."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

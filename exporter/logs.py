@@ -1,7 +1,10 @@
 """Logging to stderr as logfmt or JSON; the libraries' own loggers come out in the same form."""
 
+import json
 import logging
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 
@@ -18,11 +21,7 @@ def configure(level: str, form: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"])
-    )
+    renderer = structlog.processors.JSONRenderer() if form == "json" else logfmt
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -43,3 +42,20 @@ def configure(level: str, form: str) -> None:
     root.setLevel({"warn": "WARNING"}.get(level, level.upper()))
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def logfmt(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    """Render one line that any reader of logfmt takes apart again: time, level and event first.
+
+    structlog's own renderer leaves a carriage return and other control characters as they are, and writes a line break
+    in a value without blanks so that nobody can tell it from a backslash.
+    """
+    first = {key: event.pop(key) for key in ("ts", "level", "event") if key in event}
+    return " ".join(f"{key}={_logfmt_value(value)}" for key, value in {**first, **event}.items())
+
+
+def _logfmt_value(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if text and text.isprintable() and not set(text) & set(' ="\\'):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -15,7 +15,8 @@ import httpx
 
 COMMAND = Path(sys.executable).with_name("engagement-exporter")
 PATIENCE_SECONDS = 60.0
-LISTENING = re.compile(r"event=listening host=(\S+) port=(\d+)")
+LISTENING = re.compile(r'(?:event=listening host=|"host": ")([^"\s]+)"?,? "?port(?:=|": )(\d+)')
+"""In either format of the log."""
 
 
 @dataclass(frozen=True, slots=True)

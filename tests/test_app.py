@@ -1,6 +1,7 @@
 """A running exporter over fake platforms: what it shows, when it is ready and healthy, and what harms whom."""
 
 import asyncio
+import re
 import signal
 import socket
 from collections.abc import Callable, MutableMapping
@@ -180,14 +181,17 @@ async def test_every_run_is_one_line_in_the_log() -> None:
             await until(lambda: all_ran(exporter))
 
     good, bad = sorted(runs(logs), key=lambda log: str(log["collector"]))
+    assert good["run"] != bad["run"]
     for log in (good, bad):
         assert 0 <= log.pop("duration_seconds") < 5
+        assert re.fullmatch("[0-9a-f]{8}", log.pop("run"))
     assert good == {
         "event": "run",
         "log_level": "info",
         "target": "site",
         "collector": "people",
         "state": "ok",
+        "pages": 0,
         "samples": 1,
     }
     assert bad == {
@@ -196,9 +200,20 @@ async def test_every_run_is_one_line_in_the_log() -> None:
         "target": "site",
         "collector": "places",
         "state": "unauthorized",
+        "pages": 0,
         "error": "GET /things answered 401",
         "remedy": UnauthorizedError.remedy,
     }
+
+
+async def test_a_collector_that_keeps_failing_is_not_logged_each_time_but_its_recovery_tells_how_often_it_did() -> None:
+    collect = in_turn(*[UnauthorizedError("GET /things answered 401")] * 4, PEOPLE.sample(7))
+    with structlog.testing.capture_logs() as logs:
+        async with running(make_target(collect, hang, interval=SHORT)) as exporter:
+            await until(lambda: states(exporter).get(PEOPLE_KEY) is State.OK)
+
+    told = [log for log in runs(logs) if log["log_level"] != "debug"]
+    assert [(log["state"], log.get("warnings")) for log in told[:2]] == [("unauthorized", None), ("ok", 4)]
 
 
 async def test_a_target_that_refuses_us_leaves_the_others_alone() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog.testing
 
 from exporter.collection import Result, run
 from exporter.errors import CollectError, ForbiddenError, IncompleteError, State
@@ -120,19 +119,20 @@ async def test_the_deadline_bounds_the_waits_between_tries_too() -> None:
     "bug",
     [KeyError("name of a person"), TimeoutError(), RecursionError(), ZeroDivisionError(), httpx.ReadError("x")],
 )
-async def test_a_bug_is_an_internal_error_with_its_traceback_in_the_log(bug: Exception) -> None:
-    """The message names the exception and does not repeat what it holds; a TimeoutError of a bug is no deadline."""
+async def test_a_bug_is_an_internal_error_with_its_traceback(bug: Exception) -> None:
+    """Neither the message nor the traceback repeats what the exception holds; its TimeoutError is no deadline."""
 
     async def collect(client: Any, settings: Any, now: datetime) -> list[Sample]:
         raise bug
 
-    with structlog.testing.capture_logs() as logs:
-        result = await outcome(collect)
+    result = await outcome(collect)
 
     assert result.state is State.INTERNAL_ERROR
     assert type(bug).__name__ in result.error
     assert "person" not in result.error
-    assert [(log["target"], log["collector"], log["exc_info"]) for log in logs] == [("site", "people", True)]
+    assert "in collect\n    raise bug\n" in result.traceback
+    assert result.traceback.endswith(f"\n{type(bug).__name__}")
+    assert "person" not in result.traceback
 
 
 @pytest.mark.parametrize("samples", [None, 7, [None], ["fake_people 7"]])
@@ -140,20 +140,17 @@ async def test_something_else_than_samples_is_a_bug_too(samples: Any) -> None:
     async def collect(client: Any, settings: Any, now: datetime) -> Any:
         return samples
 
-    with structlog.testing.capture_logs():
-        assert (await outcome(collect)).state is State.INTERNAL_ERROR
+    assert (await outcome(collect)).state is State.INTERNAL_ERROR
 
 
 async def test_samples_of_undeclared_families_are_refused_as_a_whole() -> None:
     async def collect(client: Any, settings: Any, now: datetime) -> list[Sample]:
         return [PEOPLE.sample(1), PLACES.sample(2, place="x"), Family("other_people", "x").sample(3)]
 
-    with structlog.testing.capture_logs() as logs:
-        result = await outcome(collect)
+    result = await outcome(collect)
 
     assert (result.state, result.samples) == (State.INTERNAL_ERROR, ())
     assert "ValueError" in result.error
-    assert len(logs) == 1
 
 
 async def test_cancellation_passes_through() -> None:
@@ -173,3 +170,24 @@ async def test_after_any_failure_the_same_client_works_again() -> None:
 
     assert (first.state, second.state) == (State.FORBIDDEN, State.OK)
     assert second.samples == (Sample(PEOPLE, (), 8),)
+
+
+async def test_a_run_has_an_id_of_its_own_and_counts_the_pages_that_it_read() -> None:
+    """Requests of tasks that the collector starts are the run's too; refused ones and repeated ones are no pages."""
+
+    async def collect(client: Any, settings: Any, now: datetime) -> list[Sample]:
+        await client.concurrently(client.get(f"/people/{number}") for number in range(3))
+        return await read(client, settings, now)
+
+    script = Script(status(503), ok(1), ok(2), ok(3), ok(4), status(403))
+    client = make_client(script)
+    collector = make_collector("people", PEOPLE, collect)
+    first = await run(client, collector, make_settings())
+    second = await run(client, collector, make_settings())
+
+    assert (first.state, first.pages) == (State.OK, 4)
+    assert (second.state, second.pages) == (State.FORBIDDEN, 0)
+    ids = [request.headers["x-request-id"] for request in script.requests]
+    assert ids[:5] == [f"{first.run_id}-{number}" for number in range(1, 6)]
+    assert {text.partition("-")[0] for text in ids[5:]} == {second.run_id}
+    assert first.run_id != second.run_id

@@ -1,11 +1,16 @@
 """Log lines on stderr: both formats, levels, tracebacks, and the silence of libraries that would tell too much."""
 
+import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from exporter.logs import configure
 
@@ -76,12 +81,37 @@ def test_a_traceback_is_part_of_its_line(form: str, capsys: pytest.CaptureFixtur
     assert "ZeroDivisionError: by nought" in line
 
 
-@pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_a_line_cannot_be_forged_by_a_line_break(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    configure("info", form)
-    structlog.get_logger().info("run", error="x\nts=2026-01-01 level=info event=forged")
+@given(st.lists(st.text(), min_size=1), st.sampled_from(["logfmt", "json"]))
+@example(["x\nts=2026-01-01 level=info event=forged", "\r\x1b[31m", "\x85\u2028", '\\"', "\\n", "", "\ud800"], "logfmt")
+def test_whatever_a_value_holds_it_is_one_line_that_can_be_read_back(values: list[str], form: str) -> None:
+    """A value from outside can neither forge a line nor speak to a terminal."""
+    with redirect_stderr(io.StringIO()) as stderr:
+        configure("info", form)
+        structlog.get_logger().info(values[0], **{f"value_{number}": text for number, text in enumerate(values)})
 
-    assert len(logged(capsys)) == 1
+    [line] = stderr.getvalue().splitlines()
+    assert line.isprintable()
+    record = json.loads(line) if form == "json" else read_logfmt(line)
+    record.pop("ts")
+    expected = {"level": "info", "event": values[0]} | {f"value_{number}": text for number, text in enumerate(values)}
+    assert record == expected
+
+
+def read_logfmt(line: str) -> dict[str, str]:
+    """Read a line as the format has it: bare words, or strings in double quotes with the escapes of JSON."""
+    pairs = re.findall(r'(?:^| )([^ ="]+)=("(?:[^"\\]|\\.)*"|[^ ="]*)', line)
+    assert " ".join(f"{key}={value}" for key, value in pairs) == line
+    return {key: json.loads(value) if value.startswith('"') else value for key, value in pairs}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "true"), (False, "false"), (3, "3"), (0.25, "0.25"), (None, "None")]
+)
+def test_values_that_are_no_text(value: object, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "logfmt")
+    structlog.get_logger().info("x", value=value)
+
+    assert read_logfmt(logged(capsys)[0])["value"] == text
 
 
 def test_other_libraries_come_out_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from exporter import __version__
 from exporter.api.auth import ClientCredentials
 from exporter.api.pacing import LONGEST_WAIT_SECONDS, Pace, wait_seconds, whole_number
 from exporter.api.reply import Reply, decode
+from exporter.api.run import current_run
 from exporter.api.status import RETRIED_STATUSES, error_code, error_for
 from exporter.api.transport import ENDPOINT, Gate, GatedTransport, same_origin, too_large
 from exporter.errors import (
@@ -216,6 +217,7 @@ class Client:
                 body += chunk
                 if len(body) > self._max_body_bytes:
                     raise too_large(f"GET {endpoint}", self._max_body_bytes)
+            current_run().pages += 1
             return Reply(endpoint, str(response.url), response.headers, bytes(body))
 
     async def _heed(self, response: httpx.Response) -> None:

@@ -1,16 +1,24 @@
-"""The last gate before the wire: only GET, only to the configured origin, and every request counted."""
+"""The last gate before the wire: only GET, only to the configured origin, and every request counted and named."""
 
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import httpx
+import structlog
 
+from exporter.api.run import current_run
 from exporter.errors import InvalidResponseError
 from exporter.self_metrics import ApiMetrics
 
+logger = structlog.get_logger()
+
+REQUEST_ID = "X-Request-ID"
 ENDPOINT = "engagement_endpoint"
 """Key of a request's extensions that holds the path template, so that counters get no ids as labels."""
+
+NO_REPLY = "error"
+"""Stands for the status code of a reply that never came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,39 +69,65 @@ class GatedTransport(httpx.AsyncBaseTransport):
                 f"{request.method} to {request.url.host} is not allowed: only GET to the target's own origin"
             )
         endpoint = request.extensions.get(ENDPOINT, request.url.path)
-        code = "error"
-        started = time.perf_counter()
+        request_id = current_run().next_request_id()
+        request.headers[REQUEST_ID] = request_id
+        exchange = _Exchange(request_id, self._target, request.method, endpoint)
         try:
             response = await self._inner.handle_async_request(request)
-            code = str(response.status_code)
+            exchange.code = str(response.status_code)
         finally:
-            self._metrics.requests.labels(self._target, self._platform, endpoint, code).inc()
-            self._metrics.request_duration.labels(self._platform, endpoint).observe(time.perf_counter() - started)
+            self._metrics.requests.labels(self._target, self._platform, endpoint, exchange.code).inc()
+            self._metrics.request_duration.labels(self._platform, endpoint).observe(exchange.duration_seconds())
+            if exchange.code == NO_REPLY:
+                exchange.log()
         if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _CappedStream(response.stream, self._max_body_bytes, endpoint)
+            response.stream = _CappedStream(response.stream, self._max_body_bytes, exchange)
         return response
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
+class _Exchange:
+    """One request and its reply, for one line in the log when it is over; `body_bytes` are those on the wire."""
+
+    def __init__(self, request_id: str, target: str, method: str, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.code = NO_REPLY
+        self.body_bytes = 0
+        self._facts = {"request": request_id, "target": target, "method": method, "endpoint": endpoint}
+        self._started = time.perf_counter()
+
+    def duration_seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def log(self) -> None:
+        logger.debug(
+            "request",
+            **self._facts,
+            code=self.code,
+            duration_seconds=round(self.duration_seconds(), 3),
+            body_bytes=self.body_bytes,
+        )
+
+
 class _CappedStream(httpx.AsyncByteStream):
     """Stops a body that is larger than allowed as it arrives, whoever reads it."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, max_body_bytes: int, endpoint: str) -> None:
+    def __init__(self, inner: httpx.AsyncByteStream, max_body_bytes: int, exchange: _Exchange) -> None:
         self._inner = inner
         self._max_body_bytes = max_body_bytes
-        self._endpoint = endpoint
+        self._exchange = exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size_bytes = 0
         async for chunk in self._inner:
-            size_bytes += len(chunk)
-            if size_bytes > self._max_body_bytes:
-                raise too_large(self._endpoint, self._max_body_bytes)
+            self._exchange.body_bytes += len(chunk)
+            if self._exchange.body_bytes > self._max_body_bytes:
+                raise too_large(self._exchange.endpoint, self._max_body_bytes)
             yield chunk
 
     async def aclose(self) -> None:
+        self._exchange.log()
         await self._inner.aclose()
 
 

@@ -2,8 +2,10 @@
 
 import httpx
 import pytest
+import structlog.testing
 from prometheus_client import CollectorRegistry
 
+from exporter.api.run import new_run
 from exporter.api.transport import ENDPOINT, Gate, GatedTransport, same_origin
 from exporter.errors import InvalidResponseError
 from exporter.self_metrics import ApiMetrics
@@ -105,3 +107,39 @@ async def test_a_body_is_cut_off_at_the_cap_whoever_reads_it() -> None:
         await response.aread()
 
     assert chunks.taken == 3
+
+
+async def test_every_request_is_a_line_at_debug_without_query_and_with_the_id_that_was_sent() -> None:
+    """The bytes are those on the wire; repeated requests and those without a reply have lines of their own."""
+    sent: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["x-request-id"])
+        if len(sent) > 1:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, stream=Chunks([b"123", b"45"]))
+
+    transport = gated(handler)
+    request = httpx.Request("GET", f"{BASE}/users/7?key=hunter2", extensions={ENDPOINT: "/users/{user}"})
+    with structlog.testing.capture_logs() as lines, new_run() as run:
+        await (await transport.handle_async_request(request)).aread()
+        with pytest.raises(httpx.ConnectError):
+            await transport.handle_async_request(request)
+
+    for line in lines:
+        assert 0 <= line.pop("duration_seconds") < 5
+    told = {"event": "request", "log_level": "debug", "target": "site", "method": "GET", "endpoint": "/users/{user}"}
+    assert lines == [
+        {**told, "request": f"{run.id}-1", "code": "200", "body_bytes": 5},
+        {**told, "request": f"{run.id}-2", "code": "error", "body_bytes": 0},
+    ]
+    assert sent == [f"{run.id}-1", f"{run.id}-2"]
+
+
+async def test_a_request_outside_of_a_run_has_an_id_too() -> None:
+    script = Script(ok())
+    for _ in range(2):
+        await gated(script).handle_async_request(httpx.Request("GET", f"{BASE}/users"))
+
+    first, second = (request.headers["x-request-id"] for request in script.requests)
+    assert first != second
