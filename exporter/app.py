@@ -32,6 +32,7 @@ from exporter.self_metrics import ApiMetrics, ProcessMetrics
 from exporter.snapshot import Entry, Key, Snapshot
 from exporter.storage import Record, Storage
 from exporter.web.access import Access
+from exporter.web.connection import BoundedConnection
 from exporter.web.request_log import logged
 from exporter.web.route_prefix import below
 from exporter.web.routes import application
@@ -380,6 +381,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             logged(access.guard(endpoints) if access else endpoints),
+            http=BoundedConnection,
             lifespan="off",
             ws="none",
             ssl_context_factory=(lambda config, default: tls) if tls else None,

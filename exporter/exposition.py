@@ -87,8 +87,8 @@ class Exposition:
             self._status[family][entry.key] = sample_lines(family, family.labels, rows)
 
     def page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
-        """Return the page in pieces; with `keys`, only these collectors' samples and status, without the live part."""
-        return [*batches(self._parts(form, keys)), self._end(form, keys)]
+        """Return the page in pieces; with `keys`, only these collectors' samples and status, not the live part."""
+        return [*self._parts(form, keys), self._end(form, keys)]
 
     async def gzip_page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
         """Return the page as one gzip stream in pieces; all but its end is compressed once after each change.
