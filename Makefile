@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs lock tools clean
+.PHONY: help demo test check mutate bench docs lock tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: $(VENV)/.dev ## lint, format, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+mutate: $(VENV)/.dev tools ## change every alert in every way, and see that a test of the rules notices
+	$(BIN)/python -m prometheus.mutate
 
 bench: $(VENV)/.dev ## measure; the figures go into docs/performance.md
 	$(BIN)/python -m bench.attempts
@@ -45,12 +48,14 @@ lock: $(VENV)/.dev ## resolve the dependencies anew, with hashes
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--no-header --upgrade
 
-tools: ## install Prometheus, systemd and Chromium from Debian if they are missing: the tests use the real ones
-	@command -v prometheus > /dev/null && command -v promtool > /dev/null && command -v systemd-analyze > /dev/null \
-		&& command -v chromium > /dev/null || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null || { \
-			echo "the tests need prometheus, promtool, systemd-analyze and chromium on the PATH; install them and run make test again" >&2; exit 1; }; \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus systemd chromium > /dev/null; }
+tools: ## install the programs that the tests use from Debian if they are missing
+	@missing=$$(for program in $(PROGRAMS); do command -v $$program > /dev/null || echo $$program; done); \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null || { \
+			echo "the tests need these programs on the PATH; install them and run make test again:" $$missing >&2; exit 1; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES) > /dev/null; }
+
+PROGRAMS := prometheus promtool prometheus-alertmanager amtool jsonnet systemd-analyze chromium
+PACKAGES := prometheus prometheus-alertmanager jsonnet systemd chromium
 
 $(VENV)/.python: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

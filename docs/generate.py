@@ -5,6 +5,7 @@ from pathlib import Path
 
 from exporter import reference
 from exporter.platform import installed
+from prometheus import generate as prometheus
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -17,6 +18,7 @@ def documents() -> dict[Path, str]:
         REPOSITORY / "docs" / "configuration.md": reference.configuration_markdown(platforms),
         REPOSITORY / "exporter" / "config.schema.json": json.dumps(reference.configuration_schema(platforms), indent=2)
         + "\n",
+        **prometheus.documents(),
     }
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from exporter.config import load
 from exporter.platform import installed
+from prometheus.generate import parameters
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 UNIT = DEPLOY / "systemd" / "engagement-exporter.service"
@@ -90,6 +91,25 @@ def test_monitor_service_policy_and_pod_find_each_other() -> None:
     assert service["spec"]["ports"][0]["targetPort"] == port["name"]
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
     assert policy["spec"]["ingress"][0]["ports"][0]["port"] == port["name"]
+
+
+def test_the_monitor_gives_the_labels_that_the_rules_ask_for() -> None:
+    """And none that change with the pod, since the alerts about use compare with weeks ago."""
+    relabelings = manifest("servicemonitor")["spec"]["endpoints"][0]["relabelings"]
+
+    fixed = {rule["targetLabel"]: rule["replacement"] for rule in relabelings if "targetLabel" in rule}
+    [dropped] = [rule["regex"] for rule in relabelings if rule.get("action") == "labeldrop"]
+    assert fixed == {"job": parameters()["job"].value, "instance": "engagement-exporter"}
+    assert all(re.fullmatch(dropped, name) for name in ("pod", "container", "endpoint", "service"))
+
+
+def test_prometheus_accepts_the_rules_of_the_manifest(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump(manifest("prometheusrule")["spec"]), encoding="utf-8")
+
+    checked = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_the_configuration_of_the_manifests_is_valid(tmp_path: Path) -> None:

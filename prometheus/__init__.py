@@ -1,0 +1,1 @@
+"""Recording rules, alerts and their tests; the examples for Prometheus and Alertmanager."""
