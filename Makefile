@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutate bench docs lock tools clean
+.PHONY: help demo demo-stack test check mutate bench docs lock tools clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## run with a simulated organisation, no credentials needed
 	$(BIN)/engagement-exporter demo
+
+demo-stack: $(VENV)/.runtime tools ## the same with Prometheus, its rules, and Alertmanager
+	$(BIN)/python -m prometheus.demo_stack
 
 test: $(VENV)/.dev tools ## run all tests with branch coverage
 	rm -f .coverage .coverage.*
