@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from exporter.tracebacks import without_messages
+
 LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
 QUIET_LIBRARIES = ("httpx", "httpcore", "uvicorn", "asyncio")
@@ -19,7 +21,7 @@ def configure(level: str, form: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(without_messages),
     ]
     renderer = structlog.processors.JSONRenderer() if form == "json" else logfmt
     structlog.configure(

@@ -83,6 +83,46 @@ async def _url(process: Process) -> str:
     raise AssertionError(f"the exporter ended instead of listening: {said}")
 
 
+@asynccontextmanager
+async def running_with_log(
+    log: Path, *arguments: str | Path, environment: dict[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """Run an exporter that says all it says at the end of a file, which may be much: a full pipe would stop it."""
+    process, said = await _start_with_log(log, *arguments, environment=environment)
+    found: list[re.Match[str]] = []
+
+    async def is_listening() -> bool:
+        assert process.returncode is None, f"the exporter ended instead of listening: {said()}"
+        found.extend(LISTENING.finditer(said()))
+        return bool(found)
+
+    try:
+        await until(is_listening)
+        yield Running(process, f"http://{found[0][1]}:{found[0][2]}")
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
+
+
+async def _start_with_log(
+    log: Path, *arguments: str | Path, environment: dict[str, str] | None
+) -> tuple[Process, Callable[[], str]]:
+    """Return the process, and what tells its part of the log."""
+    variables = {**os.environ, **(environment or {})}
+    address = ("--web.listen-address", "127.0.0.1:0")
+    with open(log, "ab") as file:  # noqa: ASYNC230 - a file on this machine
+        before_bytes = file.tell()
+        process = await asyncio.create_subprocess_exec(
+            COMMAND, *arguments, *address, stdout=file, stderr=file, env=variables
+        )
+
+    def said() -> str:
+        return log.read_bytes()[before_bytes:].decode()
+
+    return process, said
+
+
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Ask again and again until the condition holds; fails with TimeoutError when it never does."""
     async with asyncio.timeout(PATIENCE_SECONDS):

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from exporter.logs import configure
 
+PRIVATE = "ada.abbott@example.org"
+
 
 @pytest.fixture(autouse=True)
 def logging_left_as_it_was() -> Iterator[None]:
@@ -78,7 +80,48 @@ def test_a_traceback_is_part_of_its_line(form: str, capsys: pytest.CaptureFixtur
 
     [line] = logged(capsys)
     assert "Traceback (most recent call last)" in line
-    assert "ZeroDivisionError: by nought" in line
+    assert "ZeroDivisionError" in line
+
+
+def fail_with(private: str) -> None:
+    """Fail in every way in which errors follow from others or hold them, each with the text in its message."""
+    try:
+        try:
+            {}[private]
+        except KeyError as error:
+            raise ValueError(private) from error
+    except ValueError as error:
+        error.add_note(private)
+        members = [OSError(2, "gone", private), ExceptionGroup(private, [error])]
+        raise ExceptionGroup(private, members)  # noqa: B904 - the context is one of the ways
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_a_traceback_shows_where_and_never_a_message(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message of a KeyError is the key, which may be a mail address; others quote what they like."""
+    configure("info", form)
+    try:
+        fail_with(PRIVATE)
+    except ExceptionGroup:
+        structlog.get_logger().exception("collector failed by a bug")
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+
+    for line in logged(capsys):
+        assert PRIVATE not in line
+        assert [kind in line for kind in ("KeyError", "ValueError", "FileNotFoundError", "ExceptionGroup")] == [
+            True
+        ] * 4
+        assert "raise ValueError(private) from error" in line
+
+
+def test_a_traceback_that_leads_back_to_itself_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "logfmt")
+    first, second = ValueError(), TypeError()
+    first.__cause__, second.__cause__ = second, first
+    structlog.get_logger().error("collector failed by a bug", exc_info=first)
+
+    [line] = logged(capsys)
+    assert (line.count("ValueError"), line.count("TypeError")) == (1, 1)
 
 
 @given(st.lists(st.text(), min_size=1), st.sampled_from(["logfmt", "json"]))

@@ -1,0 +1,35 @@
+"""Tracebacks for the log, without the messages of exceptions: a `KeyError` may quote a mail address, others a key."""
+
+import traceback
+from collections.abc import Iterator
+
+from structlog.typing import ExcInfo
+
+CAUSE = "The exception above was the direct cause of the one below:\n"
+CONTEXT = "While the exception above was handled, the one below came:\n"
+
+
+def without_messages(exc_info: ExcInfo) -> str:
+    """Write the error, what led to it first, and what it groups, each with its type and the lines of code it passed."""
+    return "".join(_parts(exc_info[1], frozenset())).rstrip("\n")
+
+
+def _parts(error: BaseException, told: frozenset[int]) -> Iterator[str]:
+    told |= {id(error)}  # a chain may lead back to itself
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if earlier is not None and id(earlier) not in told:
+        yield from _parts(earlier, told)
+        yield CAUSE if error.__cause__ else CONTEXT
+    if error.__traceback__ is not None:
+        yield "Traceback (most recent call last):\n"
+        yield from traceback.format_tb(error.__traceback__)
+    yield f"{_name(type(error))}\n"
+    if isinstance(error, BaseExceptionGroup):
+        for number, member in enumerate(error.exceptions, start=1):
+            if id(member) not in told:
+                yield f"Number {number} of the group:\n"
+                yield from _parts(member, told)
+
+
+def _name(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
