@@ -1,5 +1,7 @@
 """A platform module with bugs, installed beside ours: its tracebacks say where it failed and never what it held."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     (described / "entry_points.txt").write_text(ENTRY_POINTS)
     (tmp_path / "site" / "leaky_platform.py").write_text(MODULE)
     (tmp_path / "config.yaml").write_text(CONFIG)
-    return {"PYTHONPATH": str(tmp_path / "site")}
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), *sys.path])}
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
