@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from exporter.errors import CollectError, DeadlineError, State
 from exporter.metrics import Sample
 from exporter.platform import Collector
 from exporter.settings import TargetSettings, duration_text
+from exporter.tracebacks import traceback_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ async def run(
                 State.INTERNAL_ERROR,
                 error=f"a bug in the collector ({type(error).__name__}); the log has the traceback",
                 remedy="report it to the exporter's project with the traceback",
-                traceback=_places(error),
+                traceback=traceback_text(error),
             )
         return result(State.OK, samples=samples)
 
@@ -80,8 +80,3 @@ async def _collect(
     if strays:
         raise ValueError(f"{collector.name} made samples of families that it does not declare: {sorted(strays)}")
     return tuple(samples)
-
-
-def _places(error: Exception) -> str:
-    """Format a traceback without the messages of its exceptions, which may hold what a platform said of a person."""
-    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

@@ -9,9 +9,14 @@ CAUSE = "The exception above was the direct cause of the one below:\n"
 CONTEXT = "While the exception above was handled, the one below came:\n"
 
 
-def without_messages(exc_info: ExcInfo) -> str:
+def traceback_text(error: BaseException) -> str:
     """Write the error, what led to it first, and what it groups, each with its type and the lines of code it passed."""
-    return "".join(_parts(exc_info[1], frozenset())).rstrip("\n")
+    return "".join(_parts(error, frozenset())).rstrip("\n")
+
+
+def without_messages(exc_info: ExcInfo) -> str:
+    """Write the error that a logger was given."""
+    return traceback_text(exc_info[1])
 
 
 def _parts(error: BaseException, told: frozenset[int]) -> Iterator[str]:
@@ -23,13 +28,9 @@ def _parts(error: BaseException, told: frozenset[int]) -> Iterator[str]:
     if error.__traceback__ is not None:
         yield "Traceback (most recent call last):\n"
         yield from traceback.format_tb(error.__traceback__)
-    yield f"{_name(type(error))}\n"
+    yield f"{type(error).__name__}\n"
     if isinstance(error, BaseExceptionGroup):
         for number, member in enumerate(error.exceptions, start=1):
             if id(member) not in told:
                 yield f"Number {number} of the group:\n"
                 yield from _parts(member, told)
-
-
-def _name(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
