@@ -16,13 +16,14 @@ from typing import Annotated, Any
 from bench.series import FAMILIES, samples_of, series_per_target, target_names
 from exporter import logs
 from exporter.api.client import Access, Client
-from exporter.app import Exporter, serve, without_garbage_collection
+from exporter.app import Exporter
 from exporter.collection import Result
 from exporter.config import Config, Target
 from exporter.errors import State
 from exporter.exposition import Format
 from exporter.metrics import Sample
 from exporter.platform import Collector, Platform, Probe
+from exporter.process import serve, without_garbage_collection
 from exporter.settings import CollectorSettings, CollectorsSettings, OnOff, TargetSettings
 from exporter.snapshot import Key
 from exporter.web.listen import listen

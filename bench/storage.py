@@ -10,13 +10,14 @@ from statistics import median
 
 from bench.measure import BYTES_PER_MB, in_fresh_process
 from bench.targets import MANY_TARGETS, configuration
-from exporter.app import Exporter, without_garbage_collection
+from exporter.app import Exporter
 from exporter.collection import Result
 from exporter.config import Config, load
 from exporter.errors import State
 from exporter.jobs import enabled_collectors
 from exporter.metrics import Family, Sample
 from exporter.platform import installed
+from exporter.process import without_garbage_collection
 from exporter.snapshot import Key, Published
 from exporter.storage import FILE_NAME, Record, Source, Storage
 

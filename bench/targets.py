@@ -18,10 +18,11 @@ import msgspec
 from bench.exporter_process import Running, running, total
 from bench.measure import cpu_seconds, in_fresh_process, peak_resident_mb, resident_mb
 from bench.platform_server import Replies, content_length, reply, serving
-from exporter.app import Exporter, without_garbage_collection
+from exporter.app import Exporter
 from exporter.config import load
 from exporter.exposition import Format
 from exporter.platform import installed
+from exporter.process import without_garbage_collection
 
 STEADY_TARGETS = 1_000
 MANY_TARGETS = 10_000

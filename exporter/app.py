@@ -1,19 +1,13 @@
-"""Composition root: builds the parts from a configuration, starts them, and stops them."""
+"""Composition root: builds the parts from a configuration, starts them, replaces them, and stops them."""
 
 import asyncio
-import contextlib
-import gc
 import os
-import resource
-import signal
-import socket
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 import structlog
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from exporter import collection
@@ -31,20 +25,12 @@ from exporter.schedule import HEARTBEAT_SECONDS, Schedule
 from exporter.self_metrics import ApiMetrics, ProcessMetrics
 from exporter.snapshot import Entry, Key, Snapshot
 from exporter.storage import Record, Storage
-from exporter.web.access import Access
-from exporter.web.connection import BoundedConnection
-from exporter.web.request_log import logged
-from exporter.web.route_prefix import below
-from exporter.web.routes import application
 from exporter.web.status import Reload
 
 logger = structlog.get_logger()
 
 READY_WITHOUT_FIRST_RUNS_SECONDS = 30.0
 HEARTBEAT_LOST_SECONDS = 12 * HEARTBEAT_SECONDS
-KEEP_ALIVE_SECONDS = 150
-"""Above any sensible scrape interval, so that a scraper never meets a connection that was just closed."""
-DRAIN_SECONDS = 5
 
 
 class Exporter:
@@ -353,89 +339,3 @@ def _log_refusal(error: Exception) -> None:
             logger.error(event, error=str(problem))
     else:
         logger.error(event, exc_info=error)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which would end the process by the signal instead of with exit code 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def serve(
-    exporter: Exporter,
-    sockets: Sequence[socket.socket],
-    telemetry_path: str = "/metrics",
-    route_prefix: str = "",
-    access: Access | None = None,
-    external_url: str = "",
-) -> None:
-    """Poll and answer until SIGTERM or SIGINT, then let answers under way finish.
-
-    `route_prefix` is the path below which the endpoints are, without its trailing slash; without `access` everyone may
-    read them, over plain HTTP. `external_url` is where a reverse proxy serves them, empty without one.
-    """
-    endpoints = below(route_prefix, application(exporter, telemetry_path, external_url))
-    tls = access.tls() if access else None
-    server = _Server(
-        uvicorn.Config(
-            logged(access.guard(endpoints) if access else endpoints),
-            http=BoundedConnection,
-            lifespan="off",
-            ws="none",
-            ssl_context_factory=(lambda config, default: tls) if tls else None,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-    )
-
-    def stop() -> None:
-        server.should_exit = True
-
-    async def reload() -> None:
-        with contextlib.suppress(Exception):  # it is logged, and nobody waits for an answer
-            await exporter.reload()
-
-    reloads: set[asyncio.Task[None]] = set()
-
-    def start_reload() -> None:
-        reloads.add(task := loop.create_task(reload()))
-        task.add_done_callback(reloads.discard)
-
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop)
-    loop.add_signal_handler(signal.SIGHUP, start_reload)
-    exporter.start()
-    for listener in sockets:
-        host, port = listener.getsockname()[:2]
-        logger.info("listening", host=host, port=port, tls=tls is not None)
-    try:
-        await server.serve(sockets=list(sockets))
-    finally:
-        exporter.stop()
-        logger.info("stopped")
-
-
-@contextlib.contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Spare what a start builds from the garbage collector, now and later: all of it stays.
-
-    With 10,000 targets, going through it again and again takes 2 s of the start and 0.3 s each time after it.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def allow_many_sockets() -> None:
-    """Raise the soft limit of open files to the hard one: a thousand targets need as many sockets at once."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

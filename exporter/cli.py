@@ -17,7 +17,7 @@ import click
 import httpx
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, app, collection, jobs, logs, platform, reference
+from exporter import __version__, app, collection, jobs, logs, platform, process, reference
 from exporter.config import Config, Target, load, parse
 from exporter.errors import ConfigError, State
 from exporter.exposition import Format, samples_page
@@ -122,16 +122,16 @@ def run(
 
     storage = Storage(Path(storage_path)) if storage_path else None
     with closing(storage) if storage else nullcontext():
-        with app.without_garbage_collection():
+        with process.without_garbage_collection():
             config = _load(config_file)
             guard = _access(web_config_file)
             sockets = _activated() if systemd_socket else _listen(addresses)
             # last, since it opens the storage
             exporter = app.Exporter(config, storage=storage, load_config=load_config)
-            app.allow_many_sockets()
+            process.allow_many_sockets()
         if route_prefix is None:
             route_prefix = external_path(external_url) if external_url else ""
-        asyncio.run(app.serve(exporter, sockets, telemetry_path, route_prefix, guard, external_url))
+        asyncio.run(process.serve(exporter, sockets, telemetry_path, route_prefix, guard, external_url))
 
 
 @main.command()
@@ -254,7 +254,7 @@ async def _demo(sockets: list[socket.socket], telemetry_path: str) -> None:
         config = parse(document, Path(), platform.installed())
         for line in _demo_lines(sockets, telemetry_path, config):
             click.echo(line)
-        await app.serve(app.Exporter(config), sockets, telemetry_path)
+        await process.serve(app.Exporter(config), sockets, telemetry_path)
 
 
 def _demo_lines(sockets: list[socket.socket], telemetry_path: str, config: Config) -> Iterator[str]:

@@ -2,20 +2,17 @@
 
 import asyncio
 import re
-import signal
-import socket
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 import structlog.testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import schedule
 from exporter.api.client import Client
-from exporter.app import HEARTBEAT_LOST_SECONDS, READY_WITHOUT_FIRST_RUNS_SECONDS, Exporter, serve
+from exporter.app import HEARTBEAT_LOST_SECONDS, READY_WITHOUT_FIRST_RUNS_SECONDS, Exporter
 from exporter.collection import Result
 from exporter.config import Config
 from exporter.errors import RateLimitedError, State, UnauthorizedError
@@ -339,18 +336,3 @@ async def test_what_happens_while_a_large_result_is_rendered_is_not_lost() -> No
     exporter.snapshot.expire(clock.now() + 11_000)
     await publishing
     assert series(exporter, "fake_places") == {}
-
-
-async def test_the_server_answers_until_it_is_told_to_end() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, structlog.testing.capture_logs() as logs:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        task = asyncio.create_task(serve(Exporter(Config((make_target(people, places),))), [listener]))
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
-            paths = ("/metrics", "/-/healthy", "/", "/api/status", "/config", "/sd")
-            replies = [await http.get(path) for path in paths]
-        signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(task, 10)
-
-    assert [reply.status_code for reply in replies] == [200] * len(paths)
-    assert logs[-1]["event"] == "stopped"
-    assert signal.getsignal(signal.SIGTERM) is not None

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 import pytest
 
-from exporter.app import Exporter, serve
+from exporter.app import Exporter
 from exporter.collection import Result
 from exporter.config import Config
 from exporter.errors import State
+from exporter.process import serve
 from exporter.snapshot import Key
 from tests.command import ended, start
 from tests.fakes import PLACES, make_target

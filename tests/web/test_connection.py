@@ -11,11 +11,12 @@ import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from exporter import app
-from exporter.app import Exporter, serve
+from exporter import process
+from exporter.app import Exporter
 from exporter.collection import Result
 from exporter.config import Config
 from exporter.errors import State
+from exporter.process import serve
 from exporter.snapshot import Key
 from exporter.web import connection
 from exporter.web.connection import Bounds
@@ -42,7 +43,7 @@ class OverHttptools(Bounds, HttpToolsProtocol):
 @pytest.fixture(params=[OverH11, OverHttptools])
 async def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """An exporter whose page is larger than what sockets hold; deadlines are as long as the test leaves them."""
-    monkeypatch.setattr(app, "BoundedConnection", request.param)
+    monkeypatch.setattr(process, "BoundedConnection", request.param)
     monkeypatch.setattr(connection, "HEAD_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(connection, "ANSWER_SECONDS", LONG_SECONDS)
     exporter = Exporter(Config((make_target(hang, hang),)))
