@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack test check mutate bench docs lock tools clean
+.PHONY: help demo demo-stack test check mutate bench docs dashboards lock tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev ## measure; the figures go into docs/performance.md
 
 docs: $(VENV)/.dev ## write the generated documents anew
 	$(BIN)/python docs/generate.py
+
+dashboards: $(VENV)/.dev ## write grafana/dashboards/ anew
+	$(BIN)/python -m grafana.generate
 
 lock: $(VENV)/.dev ## resolve the dependencies anew, with hashes
 	$(PIP) install uv
