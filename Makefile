@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack test check mutate bench docs dashboards lock tools clean
+.PHONY: help demo demo-stack test check mutate bench docs dashboards preview lock tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ docs: $(VENV)/.dev ## write the generated documents anew
 
 dashboards: $(VENV)/.dev ## write grafana/dashboards/ anew
 	$(BIN)/python -m grafana.generate
+
+preview: $(VENV)/.dev tools ## draw the dashboards with Grafana's libraries; needs Node.js, pngquant, fonts-inter
+	cd grafana/preview && npm ci && npm run build
+	$(BIN)/python -m grafana.pictures
 
 lock: $(VENV)/.dev ## resolve the dependencies anew, with hashes
 	$(PIP) install uv
