@@ -1,4 +1,4 @@
-// Rules and alerts as a monitoring mixin; docs/alerts.md explains the parameters, which `_config` holds.
+// Dashboards, rules and alerts as a monitoring mixin; docs/alerts.md explains the parameters, which `_config` holds.
 // The texts are those that `make docs` fills in for prometheus/rules/.
 local parameters = import 'prometheus/parameters.json';
 local groups(source) = std.parseYaml(source).groups;
@@ -17,6 +17,14 @@ local holding(groups, key) = [group for group in [withKey(group, key) for group 
     importstr 'prometheus/source/viktor.yml',
   ]]),
 
+  grafanaDashboards+:: {
+    'engagement-exporter-health.json': import 'grafana/dashboards/exporter-health.json',
+    'engagement-konstantly.json': import 'grafana/dashboards/konstantly.json',
+    'engagement-learning360.json': import 'grafana/dashboards/learning360.json',
+    'engagement-overview.json': import 'grafana/dashboards/overview.json',
+    'engagement-pybossa.json': import 'grafana/dashboards/pybossa.json',
+    'engagement-viktor.json': import 'grafana/dashboards/viktor.json',
+  },
   prometheusRules+:: { groups+: holding(all, 'record') },
   prometheusAlerts+:: { groups+: holding(all, 'alert') },
 }

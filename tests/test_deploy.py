@@ -62,6 +62,14 @@ def test_the_kustomization_names_every_manifest() -> None:
     assert set(kustomization["resources"]) | set(kustomization["configMapGenerator"][0]["files"]) == files
 
 
+def test_the_kustomization_of_the_dashboards_names_each() -> None:
+    grafana = DEPLOY.parent / "grafana"
+    kustomization = yaml.safe_load((grafana / "kustomization.yaml").read_text(encoding="utf-8"))
+    named = [file for generator in kustomization["configMapGenerator"] for file in generator["files"]]
+
+    assert sorted(named) == sorted(f"dashboards/{file.name}" for file in (grafana / "dashboards").glob("*.json"))
+
+
 def test_the_pod_passes_the_restricted_pod_security_standard() -> None:
     assert manifest("namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     pod = manifest("deployment")["spec"]["template"]["spec"]

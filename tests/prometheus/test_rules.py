@@ -132,11 +132,19 @@ def test_every_parameter_is_used() -> None:
     assert set(re.findall(r"%\((\w+)\)s", "".join(sources().values()))) == set(parameters())
 
 
-def test_the_mixin_gives_the_same_rules() -> None:
-    def mixin(expression: str) -> list[dict[str, Any]]:
-        command = ["jsonnet", "-J", REPOSITORY, "-e", f"local mixin = import 'mixin.libsonnet'; {expression}"]
-        return on_one_line(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+def mixin(expression: str) -> Any:
+    """What jsonnet makes of an expression of `mixin`."""
+    command = ["jsonnet", "-J", REPOSITORY, "-e", f"local mixin = import 'mixin.libsonnet'; {expression}"]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
+
+def test_the_mixin_has_the_dashboards() -> None:
+    files = sorted((REPOSITORY / "grafana" / "dashboards").glob("*.json"))
+
+    assert list(mixin("mixin.grafanaDashboards").values()) == [json.loads(file.read_text("utf-8")) for file in files]
+
+
+def test_the_mixin_gives_the_same_rules() -> None:
     def on_one_line(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Folded lines become spaces or stay lines, which is the same to Prometheus."""
         every = [rule for group in groups for rule in group["rules"]]
@@ -145,9 +153,9 @@ def test_the_mixin_gives_the_same_rules() -> None:
     files = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(RULES.glob("*.yml"))]
     shipped = on_one_line([group for file in files for group in file["groups"]])
 
-    assert mixin("mixin.prometheusRules.groups") == [rule for rule in shipped if "record" in rule]
-    assert mixin("mixin.prometheusAlerts.groups") == [rule for rule in shipped if "alert" in rule]
-    changed = mixin("(mixin { _config+:: { user_count_ratio: '0.7' } }).prometheusAlerts.groups")
+    assert on_one_line(mixin("mixin.prometheusRules.groups")) == [rule for rule in shipped if "record" in rule]
+    assert on_one_line(mixin("mixin.prometheusAlerts.groups")) == [rule for rule in shipped if "alert" in rule]
+    changed = on_one_line(mixin("(mixin { _config+:: { user_count_ratio: '0.7' } }).prometheusAlerts.groups"))
     [alert] = [rule for rule in changed if rule["alert"] == "EngagementUserCountDrop"]
     assert "< 0.7 unless" in alert["expr"]
 
