@@ -1,9 +1,9 @@
 """A copy of the statistics side of a PYBOSSA 4 server over the crowdsourcing half of the demo organisation.
 
-Site pages that turn into JSON on request, lists under `/api` paged by `last_id`, rate limits per endpoint and
-client, and the queue depths for an administrator's key (`ADMIN_KEY`); `MEMBER_KEY` is that of an ordinary
-account. A wrong key counts as none, as on the real server. Inferred: a list is ordered by id, and a
-key does not narrow `/api/category`, since categories have no owner.
+Site pages that turn into JSON on request, lists under `/api` paged by `last_id`, those of tasks and task runs
+without filters, rate limits per endpoint and client, and the queue depths for an administrator's key (`ADMIN_KEY`);
+`MEMBER_KEY` is that of an ordinary account. A wrong key counts as none, as on the real server. Inferred: a list is
+ordered by id, and a key does not narrow `/api/category`, since categories have no owner.
 """
 
 import json
@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from exporter.demo.crowd import CATEGORIES, Category, Crowd, Project, is_published
+from exporter.demo.pybossa_rows import Row, task_rows, task_run_rows
 from exporter.demo.pybossa_statistics import (
     global_statistics,
     locations,
@@ -65,6 +66,8 @@ def application(
             Route("/api/projectstats", server.limited("projectstats", server.projectstats)),
             Route("/api/project", server.limited("project", server.project)),
             Route("/api/category", server.limited("category", server.category)),
+            Route("/api/task", server.limited("task", server.rows(task_rows))),
+            Route("/api/taskrun", server.limited("taskrun", server.rows(task_run_rows))),
         ],
         exception_handlers={HTTPException: _error},
     )
@@ -113,6 +116,23 @@ class _Server:
 
     async def category(self, request: Request) -> Response:
         return JSONResponse(_page(request, [_category_row(request, category) for category in CATEGORIES]))
+
+    def rows(self, page: Callable[[Crowd, datetime, int, int, Callable[[Project], bool]], list[Row]]) -> Endpoint:
+        """The endpoint of a list too long to be made for every page of it."""
+
+        async def endpoint(request: Request) -> Response:
+            after_id = _whole_number(request.query_params.get("last_id", "0"), 0)
+            return JSONResponse(
+                page(
+                    self.crowd,
+                    self.now(),
+                    after_id,
+                    _limit(request),
+                    lambda project: _is_asked_for(request, project.owner_id),
+                )
+            )
+
+        return endpoint
 
     async def queues(self, request: Request) -> Response:
         if _caller_id(request) != _ADMINISTRATOR_ID:
@@ -206,8 +226,11 @@ def _page(request: Request, rows: Sequence[dict[str, Any]]) -> list[dict[str, An
         and row["id"] > _whole_number(query.get("last_id", "0"), 0)
     ]
     offset = _whole_number(query.get("offset", "0"), 0)
-    limit = min(_whole_number(query.get("limit", ""), _DEFAULT_LIMIT), _MAXIMUM_LIMIT)
-    return matching[offset : offset + limit]
+    return matching[offset : offset + _limit(request)]
+
+
+def _limit(request: Request) -> int:
+    return min(_whole_number(request.query_params.get("limit", ""), _DEFAULT_LIMIT), _MAXIMUM_LIMIT)
 
 
 def _whole_number(text: str, default: int) -> int:
