@@ -15,6 +15,7 @@ def documents() -> dict[Path, str]:
     platforms = installed().values()
     return {
         REPOSITORY / "docs" / "metrics.md": reference.metrics_markdown(platforms),
+        REPOSITORY / "docs" / "history.md": reference.history_markdown(platforms),
         REPOSITORY / "docs" / "configuration.md": reference.configuration_markdown(platforms),
         REPOSITORY / "exporter" / "config.schema.json": json.dumps(reference.configuration_schema(platforms), indent=2)
         + "\n",

@@ -1,12 +1,13 @@
 """What a platform module provides: one `PLATFORM` constant that says how to reach the platform and what to collect."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from exporter.api.client import Access, Client
+from exporter.history import Fidelity, Known, Past, Span
 from exporter.metrics import TARGET_LABEL, Family, Sample
 from exporter.settings import CollectorSettings, TargetSettings
 
@@ -47,11 +48,37 @@ class Collector(Generic[S]):
     right: str = ""
 
 
+ReadHistory = Callable[[Client, S, Span, Callable[[], float]], Awaitable[tuple[Past, Sequence[str]]]]
+"""Read within the client's session what is known of the past; the function at the end gives the present Unix time.
+
+Returns the series, and in words what was left out because the platform's answers contradict each other. Moments of the
+span only bound what to ask for: series may reach beyond it. Raises CollectError when the platform fails.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class History(Generic[S]):
+    """The past of one or several collectors that one walk through the platform's records can tell.
+
+    `known` speaks of every family of these collectors. `read` is None when the platform dates nothing of theirs.
+    """
+
+    collectors: tuple[str, ...]
+    known: tuple[Known, ...]
+    read: ReadHistory[S] | None = None
+
+
+def no_history(collector: Collector[S], why: str) -> History[S]:
+    """Say why nothing is known of a collector's past."""
+    return History((collector.name,), tuple(Known(family, Fidelity.UNKNOWN, why) for family in collector.families))
+
+
 @dataclass(frozen=True, slots=True)
 class Platform(Generic[S]):
     """A kind of platform. `credential` tells how to make the credential and what more than reading it can do.
 
     `access` raises nothing: the settings were checked. `planned_for` is the size of site that `check --plan` assumes.
+    `histories` say what can be told of the past; a collector that none of them names has no history.
     """
 
     name: str
@@ -60,6 +87,7 @@ class Platform(Generic[S]):
     collectors: tuple[Collector[S], ...]
     credential: str
     planned_for: str
+    histories: tuple[History[S], ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError when collectors, settings and families do not fit together."""
@@ -75,6 +103,17 @@ class Platform(Generic[S]):
                     raise ValueError(
                         f"{family.name}: must start with {self.name}_ and leave the label target to the exporter"
                     )
+        for history in self.histories:
+            told = {known.family for known in history.known}
+            families = {
+                family
+                for collector in self.collectors
+                if collector.name in history.collectors
+                for family in collector.families
+            }
+            if told != families:
+                names = sorted(family.name for family in told ^ families)
+                raise ValueError(f"{self.name}: the history of {history.collectors} must speak of {names} too, or not")
 
 
 def collector_settings(target: TargetSettings, collector: Collector[Any]) -> CollectorSettings:

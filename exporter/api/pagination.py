@@ -140,6 +140,7 @@ async def keyset_pages(
             raise walk.circle()
         yield fresh
         last_id = max(key(record) for record in found)
+        walk.seen.clear()  # ids only grow from here on
 
 
 async def link_pages(

@@ -21,11 +21,13 @@ An excerpt of what is exposed:
     konstantly_group_users_without_activity{group="4"} 3
     konstantly_course_learners{course="31",state="in_progress"} 7
 
-One file per collector: its families, the replies it reads, how they become samples, and the collector itself.
+One file per collector: its families, the replies it reads, how they become samples, and the collector itself;
+`history.py` has what is known of the past.
 """
 
 from exporter.platform import Platform
 from exporter.platforms.konstantly import courses, groups, statistics, users
+from exporter.platforms.konstantly.history import HISTORIES
 from exporter.platforms.konstantly.settings import KonstantlySettings, access
 
 PLATFORM = Platform(
@@ -35,4 +37,5 @@ PLATFORM = Platform(
     collectors=(statistics.COLLECTOR, groups.COLLECTOR, users.COLLECTOR, courses.COLLECTOR),
     credential="Settings > API on the site shows its key; the key may also create, change and ban users",
     planned_for="1,000 users, 60 groups, 100 courses whose assignments arrive in one reply each",
+    histories=HISTORIES,
 )

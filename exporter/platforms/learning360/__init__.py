@@ -36,6 +36,7 @@ from exporter.platforms.learning360.catalogue import (
     PROJECTS_COLLECTOR,
     SKILLS_COLLECTOR,
 )
+from exporter.platforms.learning360.history import HISTORIES
 from exporter.platforms.learning360.paths import PATH_STATS_COLLECTOR, PATHS_COLLECTOR
 from exporter.platforms.learning360.settings import Learning360Settings, access
 from exporter.platforms.learning360.users import USERS_COLLECTOR
@@ -63,4 +64,5 @@ PLATFORM = Platform(
         "10,000 users, 1,000 courses, 200,000 attempts, 200 paths with 500 sessions and 20,000 enrollments, "
         "50,000 skill powers"
     ),
+    histories=HISTORIES,
 )

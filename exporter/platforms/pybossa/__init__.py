@@ -28,6 +28,7 @@ What is exposed, in excerpt:
 
 from exporter.platform import Platform
 from exporter.platforms.pybossa.access import access
+from exporter.platforms.pybossa.history import HISTORIES
 from exporter.platforms.pybossa.projects import PROJECTS_COLLECTOR
 from exporter.platforms.pybossa.server import GLOBALSTATS_COLLECTOR, QUEUES_COLLECTOR, STATS_COLLECTOR
 from exporter.platforms.pybossa.settings import PybossaSettings
@@ -42,4 +43,5 @@ PLATFORM = Platform(
         "the key can do whatever that user can, writing included. The collector queues needs an administrator's key."
     ),
     planned_for="1,000 published projects, 1,000 drafts, up to 100 categories",
+    histories=HISTORIES,
 )

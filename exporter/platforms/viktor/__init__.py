@@ -27,11 +27,12 @@ An excerpt of what is exposed:
     viktor_workspace_monthly_active_users{workspace="12",window="this_month"} 9
 
 One file per collector (users and developers share one): its families, the replies it reads, how they become samples,
-and the collector itself; `statistics.py` is what three of them share.
+and the collector itself; `statistics.py` is what three of them share, `history.py` what is known of the past.
 """
 
 from exporter.platform import Platform
 from exporter.platforms.viktor import apps, audit_events, people, workspaces
+from exporter.platforms.viktor.history import HISTORIES
 from exporter.platforms.viktor.settings import ViktorSettings, access
 
 PLATFORM = Platform(
@@ -47,4 +48,5 @@ PLATFORM = Platform(
     ),
     credential="an organisation admin's personal access token, from the profile settings; it may do what its owner may",
     planned_for="500 workspaces and 150 apps",
+    histories=HISTORIES,
 )

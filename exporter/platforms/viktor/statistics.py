@@ -5,7 +5,7 @@ window whole: last week's Monday is at most 13 days ago, and the previous month 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -81,8 +81,12 @@ class WeekPoint(Struct):
 
 def statistics_params(stats_type: str, org_domain: str | None, now: datetime) -> dict[str, str]:
     """Return the query for everything from the first day of the previous month until now."""
-    start = datetime.combine(_first_of_last_month(now), time(), UTC)
-    params = {"stats_type": stats_type, "start": date_time(start), "end": date_time(now)}
+    return range_params(stats_type, org_domain, midnight(first_of_last_month(now)), now)
+
+
+def range_params(stats_type: str, org_domain: str | None, start: datetime, end: datetime) -> dict[str, str]:
+    """Return the query for everything from `start` until `end`, both aware UTC."""
+    params = {"stats_type": stats_type, "start": date_time(start), "end": date_time(end)}
     return params if org_domain is None else {**params, "org_domain": org_domain}
 
 
@@ -96,6 +100,11 @@ def statistics_probe(stats_type: str) -> Probe:
 def date_time(moment: datetime) -> str:
     """Write an aware UTC time as VIKTOR documents it: YYYY-MM-DDThh:mm:ss.sZ."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 100_000}Z"
+
+
+def midnight(day: date) -> datetime:
+    """Return 00:00 UTC at the start of the day."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def day_windows(now: datetime) -> Windows:
@@ -116,7 +125,7 @@ def week_windows(now: datetime) -> Windows:
 
 def month_windows(now: datetime) -> Windows:
     """Return the windows of one calendar month."""
-    last_month = _first_of_last_month(now)
+    last_month = first_of_last_month(now)
     return {
         "this_month": frozenset({(now.year, now.month)}),
         "last_month": frozenset({(last_month.year, last_month.month)}),
@@ -134,8 +143,9 @@ def _week_periods(monday: date) -> frozenset[Period]:
     return frozenset({(monday.year, week), (sunday.year, week)})
 
 
-def _first_of_last_month(now: datetime) -> date:
-    first_of_month = now.date().replace(day=1)
+def first_of_last_month(now: date) -> date:
+    """Return the first day of the month before that of `now`."""
+    first_of_month = date(now.year, now.month, 1)
     return (first_of_month - timedelta(days=1)).replace(day=1)
 
 

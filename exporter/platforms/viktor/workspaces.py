@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
@@ -87,22 +88,38 @@ class Workspace(Struct):
     visibility: str | None = None
 
 
-class NestedWorkspaces(Struct):
-    results: list[Workspace]
+W = TypeVar("W", bound=Workspace)
 
 
-class WorkspacesPage(Struct):
+class NestedWorkspaces(Struct, Generic[W]):
+    results: list[W]
+
+
+class WorkspacesPage(Struct, Generic[W]):
     count: Count
-    results: list[Workspace] | NestedWorkspaces
+    results: list[W] | NestedWorkspaces[W]
     next: str | None = None
 
     @property
-    def workspaces(self) -> list[Workspace]:
+    def workspaces(self) -> list[W]:
         """The page's workspaces, out of whichever of the two documented forms."""
         return self.results if isinstance(self.results, list) else self.results.results
 
 
-def counts_by_period(rows: Rows, member: str, of: type[Day] | type[Month]) -> dict[Period, dict[str, int]]:
+Counts = Mapping[Period, Mapping[str, int]]
+"""Counts by workspace id, by period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the rows say: users by day, active users and daily logins by month."""
+
+    users: Counts
+    monthly: Counts
+    daily: Counts
+
+
+def counts_by_period(rows: Rows, member: str, of: type[Day] | type[Month]) -> Counts:
     """Return counts by workspace id, by period; a count of null is left out like a missing one.
 
     `member` names the rows within `workspaces`. Raises InvalidResponseError for a row without its period, or a count
@@ -134,23 +151,27 @@ def type_samples(workspaces: Collection[Workspace]) -> list[Sample]:
     return [WORKSPACES.sample(types[name], type=name) for name in sorted({*types, *known})]
 
 
-def activity_samples(statistics: WorkspaceStatistics, hidden: Collection[str], now: datetime) -> Iterator[Sample]:
-    """Map the pivoted rows to a sample per workspace and window, without the workspaces `hidden` by id."""
-    users = counts_by_period(statistics.total_users, "total_users", Day)
-    newest_users = users[max(users)] if users else {}
+def activity_of(statistics: WorkspaceStatistics) -> Activity:
+    """Read the pivoted rows."""
+    return Activity(
+        counts_by_period(statistics.total_users, "total_users", Day),
+        counts_by_period(statistics.monthly_active_users, "monthly_active_users", Month),
+        counts_by_period(statistics.daily_active_users.per_month, "daily_active_users.per_month", Month),
+    )
+
+
+def activity_samples(activity: Activity, hidden: Collection[str], now: datetime) -> Iterator[Sample]:
+    """Map to a sample per workspace and window, without the workspaces `hidden` by id."""
+    newest_users = activity.users[max(activity.users)] if activity.users else {}
     for workspace_id, count in newest_users.items():
         if workspace_id not in hidden:
             yield USERS.sample(count, workspace=workspace_id)
-    monthly = counts_by_period(statistics.monthly_active_users, "monthly_active_users", Month)
-    yield from _month_samples(MONTHLY_ACTIVE_USERS, monthly, hidden, now)
-    daily = counts_by_period(statistics.daily_active_users.per_month, "daily_active_users.per_month", Month)
-    yield from _month_samples(DAILY_ACTIVE_USERS, daily, hidden, now)
-    yield from newest_point_samples("workspaces", users)
+    yield from _month_samples(MONTHLY_ACTIVE_USERS, activity.monthly, hidden, now)
+    yield from _month_samples(DAILY_ACTIVE_USERS, activity.daily, hidden, now)
+    yield from newest_point_samples("workspaces", activity.users)
 
 
-def _month_samples(
-    family: Family, counts: Mapping[Period, Mapping[str, int]], hidden: Collection[str], now: datetime
-) -> Iterator[Sample]:
+def _month_samples(family: Family, counts: Counts, hidden: Collection[str], now: datetime) -> Iterator[Sample]:
     for window, periods in month_windows(now).items():
         for period in periods:
             for workspace_id, count in counts.get(period, {}).items():
@@ -159,13 +180,13 @@ def _month_samples(
 
 
 def workspace_samples(
-    workspaces: Collection[Workspace], statistics: WorkspaceStatistics, types: Collection[str], now: datetime
+    workspaces: Collection[Workspace], activity: Activity, types: Collection[str], now: datetime
 ) -> list[Sample]:
     """Map the list and the statistics; `types` are the known types whose workspaces have series of their own."""
     hidden_types = set(KNOWN_TYPES) - set(types)
     hidden = {str(workspace.id) for workspace in workspaces if workspace.type in hidden_types}
-    activity = list(activity_samples(statistics, hidden, now))
-    shown = {sample.labels[0] for sample in activity if sample.family is not NEWEST_POINT}
+    samples = list(activity_samples(activity, hidden, now))
+    shown = {sample.labels[0] for sample in samples if sample.family is not NEWEST_POINT}
     infos = [
         INFO.sample(
             1,
@@ -177,23 +198,23 @@ def workspace_samples(
         for workspace in workspaces
         if str(workspace.id) in shown
     ]
-    return type_samples(workspaces) + infos + activity
+    return type_samples(workspaces) + infos + samples
+
+
+async def listed_workspaces(client: Client, page: type[WorkspacesPage[W]]) -> list[W]:
+    """Read all pages of the list."""
+    pages = next_url_pages(
+        client, LIST_ENDPOINT, page, lambda page: page.workspaces, lambda workspace: workspace.id, LIST_PARAMS
+    )
+    return [workspace async for page in pages for workspace in page]
 
 
 async def collect(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
     """Read the statistics of all workspaces in one reply, and the list that knows their names."""
     params = statistics_params("workspaces", settings.org_domain, now)
     reply = await client.get_as(WorkspacesReply, ENDPOINT, params=params)
-    pages = next_url_pages(
-        client,
-        LIST_ENDPOINT,
-        WorkspacesPage,
-        lambda page: page.workspaces,
-        lambda workspace: workspace.id,
-        LIST_PARAMS,
-    )
-    workspaces = [workspace async for page in pages for workspace in page]
-    return workspace_samples(workspaces, reply.workspaces, settings.collectors.workspaces.types, now)
+    workspaces = await listed_workspaces(client, WorkspacesPage[Workspace])
+    return workspace_samples(workspaces, activity_of(reply.workspaces), settings.collectors.workspaces.types, now)
 
 
 COLLECTOR = Collector(

@@ -1,0 +1,190 @@
+"""What a series was at every moment of the past: step functions, and how faithfully a collector can tell them.
+
+Times are whole milliseconds of Unix time, since that is how finely platforms date things.
+"""
+
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+
+from exporter.metrics import Family, Sample
+
+ABSENT = math.nan
+"""Stands in `Steps.values` while there is no series; no platform reports a NaN."""
+
+ALWAYS_MS = -(2**62)
+"""The start of a series that has been there for as long as anybody can ask."""
+
+MS_PER_SECOND = 1000
+
+
+class Fidelity(Enum):
+    """What the history of a family promises about a moment T; the value is how documents say it."""
+
+    EXACT = "exact"
+    """What a poll at T exposed."""
+
+    EXCEPT_DELETED = "exact except for deleted objects"
+    """What a poll at T exposed, without what the platform has forgotten since."""
+
+    MIDNIGHT = "exact at 00:00 UTC"
+    """What a poll at the midnight before T exposed: the platform keeps one number a day."""
+
+    PRESENT = "with present properties"
+    """The names and properties of now, for as long as the object has numbers."""
+
+    UNKNOWN = "not reconstructable"
+    """Left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How faithful the history of a family is, or of its series with the label value `window` when that is given."""
+
+    family: Family
+    fidelity: Fidelity
+    why: str = ""
+    windows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The moments of a history: `start_seconds` and every `step_seconds` from there until `end_seconds` itself."""
+
+    start_seconds: int
+    end_seconds: int
+    step_seconds: int
+
+    @property
+    def count(self) -> int:
+        """How many moments there are."""
+        return (self.end_seconds - self.start_seconds) // self.step_seconds + 1
+
+    def moments(self) -> range:
+        """All moments in Unix seconds."""
+        return range(self.start_seconds, self.end_seconds + 1, self.step_seconds)
+
+    def index(self, time_ms: int) -> int:
+        """Return the position of the first moment at or after the time; `count` when there is none."""
+        offset_ms = time_ms - self.start_seconds * MS_PER_SECOND
+        return min(max(-(-offset_ms // (self.step_seconds * MS_PER_SECOND)), 0), self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The moments `first` to `last`, exclusive and by position in a span, at which a series has one value."""
+
+    first: int
+    last: int
+    value: float
+
+
+@dataclass(slots=True)
+class Steps:
+    """The past of one series: `values[i]` holds from `times_ms[i]` on, and before the first there is no series."""
+
+    family: Family
+    labels: tuple[str, ...]
+    times_ms: "array[int]" = field(default_factory=lambda: array("q"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def set(self, time_ms: int, value: float) -> None:
+        """Let the value hold from a time on that is not before the last one; the same value again is no change."""
+        if self.times_ms and self.times_ms[-1] == time_ms:
+            self.times_ms.pop()
+            self.values.pop()
+        if not self._ends_with(value):
+            self.times_ms.append(time_ms)
+            self.values.append(value)
+
+    def _ends_with(self, value: float) -> bool:
+        if not self.values:
+            return math.isnan(value)
+        return self.values[-1] == value or (math.isnan(value) and math.isnan(self.values[-1]))
+
+    def at(self, time_ms: int) -> float | None:
+        """Return the value at a time, None while there is no series."""
+        position = bisect_right(self.times_ms, time_ms) - 1
+        if position < 0 or math.isnan(self.values[position]):
+            return None
+        return self.values[position]
+
+    def runs(self, span: Span) -> Iterator[Run]:
+        """Yield the span's moments in order, as runs of one value; moments without a value are left out."""
+        first, value = 0, ABSENT
+        for time_ms, next_value in zip(self.times_ms, self.values, strict=True):
+            last = span.index(time_ms)
+            if last > first:
+                if not math.isnan(value):
+                    yield Run(first, last, value)
+                first = last
+            value = next_value
+        if first < span.count and not math.isnan(value):
+            yield Run(first, span.count, value)
+
+
+Past = Mapping[Family, Iterable[Steps]]
+"""The series of each family, sorted by label values. Iterables may compute them one at a time; take them once."""
+
+
+def summed(family: Family, labels: tuple[str, ...], since_ms: int, changes: Iterable[tuple[int, float]]) -> Steps:
+    """Add up changes, given as (time, difference) in the order of time, as a series that is 0 from `since_ms` on."""
+    steps = Steps(family, labels)
+    steps.set(since_ms, 0)
+    value = 0.0
+    for time_ms, group in groupby(changes, key=itemgetter(0)):
+        value += sum([difference for _, difference in group])
+        steps.set(max(time_ms, since_ms), value)
+    return steps
+
+
+def counted(
+    family: Family, labels: tuple[str, ...], since_ms: int, begins_ms: Iterable[int], ends_ms: Iterable[int] = ()
+) -> Steps:
+    """Count what has begun and not ended, as a series that is 0 from `since_ms` on. Times come in any order."""
+    begins = ((time, 1) for time in sorted(begins_ms))
+    ends = ((time, -1) for time in sorted(ends_ms))
+    return summed(family, labels, since_ms, merge(begins, ends, key=itemgetter(0)))
+
+
+def stepped(snapshots: Iterable[tuple[int, Iterable[Sample]]]) -> list[Steps]:
+    """Turn the samples of successive times into series; one that a snapshot lacks is absent from there on."""
+    found: dict[tuple[Family, tuple[str, ...]], Steps] = {}
+    present: set[tuple[Family, tuple[str, ...]]] = set()
+    for time_ms, samples in snapshots:
+        seen = set()
+        for sample in samples:
+            key = (sample.family, sample.labels)
+            seen.add(key)
+            if key not in found:
+                found[key] = Steps(*key)
+            found[key].set(time_ms, sample.value)
+        for key in present - seen:
+            found[key].set(time_ms, ABSENT)
+        present = seen
+    return list(found.values())
+
+
+def by_family(series: Iterable[Steps], families: Sequence[Family]) -> Past:
+    """Arrange series of any order; those of other families are left out."""
+    past: dict[Family, list[Steps]] = {family: [] for family in families}
+    for steps in series:
+        if steps.family in past:
+            past[steps.family].append(steps)
+    for found in past.values():
+        found.sort(key=lambda steps: steps.labels)
+    return past
+
+
+def disagreeing(series: Collection[Steps], samples: Iterable[Sample], time_ms: int) -> set[Family]:
+    """Return the families of the series that say anything else of a time than the samples of these families do."""
+    families = {steps.family for steps in series}
+    told = {(steps.family, steps.labels, steps.at(time_ms)) for steps in series if steps.at(time_ms) is not None}
+    live = {(sample.family, sample.labels, sample.value) for sample in samples if sample.family in families}
+    return {family for family, _, _ in told ^ live}

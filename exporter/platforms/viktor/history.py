@@ -1,0 +1,274 @@
+"""The past of a VIKTOR environment, out of the daily, weekly and monthly points that it keeps.
+
+Statistics are asked for one month at a time together with the month before, the range that a poll asks for too. Every
+midnight of the month is then mapped as a poll at that midnight would have been, from the points that were complete.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from exporter.api.client import Client
+from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Span, Steps, by_family, stepped
+from exporter.metrics import Sample
+from exporter.platform import History, no_history
+from exporter.platforms.viktor import apps, audit_events, people, workspaces
+from exporter.platforms.viktor.people import (
+    DailyActive,
+    DevelopersReply,
+    DeveloperStatistics,
+    Scope,
+    UsersReply,
+    UserStatistics,
+    people_samples,
+)
+from exporter.platforms.viktor.settings import ViktorSettings
+from exporter.platforms.viktor.statistics import (
+    ENDPOINT,
+    NEWEST_POINT,
+    MonthPoint,
+    Period,
+    WeekPoint,
+    first_of_last_month,
+    midnight,
+    month_windows,
+    range_params,
+    week_windows,
+)
+from exporter.platforms.viktor.workspaces import (
+    Activity,
+    Counts,
+    Workspace,
+    WorkspacesPage,
+    WorkspacesReply,
+    activity_of,
+    listed_workspaces,
+    type_samples,
+    workspace_samples,
+)
+
+ACTIVITY_FAMILIES = (workspaces.INFO, workspaces.USERS, workspaces.MONTHLY_ACTIVE_USERS, workspaces.DAILY_ACTIVE_USERS)
+PAST_WINDOWS = ("yesterday", "last_week", "last_month")
+
+_DAILY = "the platform keeps one number a day"
+_DISTINCT = "users of a part of a month are not kept, and distinct users do not add up"
+_NEWEST = Known(NEWEST_POINT, Fidelity.UNKNOWN, "the API does not tell when it had a day's number first")
+
+DOES_NOT_ADD_UP = (
+    "the platform's daily numbers of active {stats_type} do not add up to its weekly and monthly ones, so some of the "
+    "windows this_week and this_month were left out"
+)
+
+
+class DatedWorkspace(Workspace, kw_only=True):
+    """A workspace with what only its history needs."""
+
+    created_at: Annotated[datetime, Meta(tz=True)]
+
+
+Statistics = UserStatistics | DeveloperStatistics
+Fetch = Callable[[Client, dict[str, str]], Awaitable[Statistics]]
+Snapshot = tuple[int, list[Sample]]
+Now = Callable[[], float]
+
+
+def as_of(statistics: Statistics, moment: datetime, with_sums: bool) -> Statistics:
+    """Return the statistics as they stood at a midnight, without the distinct users of the month under way.
+
+    The week and the month under way are the sums of their days so far, `with_sums`, and else left out.
+    """
+    daily, today, monday = statistics.daily_active, _day(moment), _day(moment - timedelta(days=moment.weekday()))
+    week, month = week_windows(moment)["this_week"], month_windows(moment)["this_month"]
+    days = [point for point in daily.per_day if point.period < today]
+    weeks = [point for point in daily.per_week if point.period not in week]
+    months = [point for point in daily.per_month if point.period not in month]
+    week_counts = [point.count for point in days if point.period >= monday]
+    month_counts = [point.count for point in days if point.period[:2] in month]
+    if with_sums and week_counts:
+        weeks.append(WeekPoint(*moment.isocalendar()[:2], sum(week_counts)))
+    if with_sums and month_counts:
+        months.append(MonthPoint(moment.year, moment.month, sum(month_counts)))
+    return msgspec.structs.replace(
+        statistics,
+        total=[point for point in statistics.total if point.period < today],
+        daily_active=DailyActive(days, weeks, months),
+        monthly_active=[point for point in statistics.monthly_active if point.period not in month],
+    )
+
+
+def _day(moment: datetime) -> Period:
+    return moment.year, moment.month, moment.day
+
+
+def adds_up(daily: DailyActive, start: date, end: date) -> bool:
+    """True if the weeks and months that lie whole between `start` and `end`, exclusive, are the sums of their days."""
+    counts = Counter({date(point.year, point.month, point.day): point.count for point in daily.per_day})
+    weeks = ((*_week(point), point.count) for point in daily.per_week)
+    months = ((*_month(point), point.count) for point in daily.per_month)
+    return all(
+        sum(counts[first + timedelta(days=number)] for number in range((after - first).days)) == count
+        for first, after, count in (*weeks, *months)
+        if start <= first and after <= end
+    )
+
+
+def _week(point: WeekPoint) -> tuple[date, date]:
+    """Return the first day of the ISO week, and the day after it."""
+    monday = date.fromisocalendar(point.year, 1, 1) + timedelta(weeks=point.week - 1)
+    return monday, monday + timedelta(days=7)
+
+
+def _month(point: MonthPoint) -> tuple[date, date]:
+    """Return the first day of the month, and the day after it."""
+    first = date(point.year, point.month, 1)
+    return first, (first + timedelta(days=31)).replace(day=1)
+
+
+def midnights(span: Span) -> Iterator[datetime]:
+    """Yield 00:00 UTC of every day of the span."""
+    moment = midnight(datetime.fromtimestamp(span.start_seconds, UTC))
+    while moment.timestamp() <= span.end_seconds:
+        yield moment
+        moment += timedelta(days=1)
+
+
+def by_month(span: Span) -> Iterator[list[datetime]]:
+    """Yield the midnights of every month of the span."""
+    for _, moments in groupby(midnights(span), key=lambda moment: (moment.year, moment.month)):
+        yield list(moments)
+
+
+def _range(moments: Sequence[datetime]) -> tuple[datetime, datetime]:
+    """Return the range to ask for: from the month before until the last midnight of a month's `moments`."""
+    return midnight(first_of_last_month(moments[0])), moments[-1]
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return Unix time."""
+    return round(moment.timestamp() * MS_PER_SECOND)
+
+
+async def _fetch_users(client: Client, params: dict[str, str]) -> Statistics:
+    return (await client.get_as(UsersReply, ENDPOINT, params=params)).users
+
+
+async def _fetch_developers(client: Client, params: dict[str, str]) -> Statistics:
+    return (await client.get_as(DevelopersReply, ENDPOINT, params=params)).developers
+
+
+async def _read_people(
+    client: Client, settings: ViktorSettings, span: Span, scope: Scope, fetch: Fetch
+) -> tuple[Past, Sequence[str]]:
+    snapshots: list[Snapshot] = []
+    contradicted = False
+    for moments in by_month(span):
+        start, end = _range(moments)
+        statistics = await fetch(client, range_params(scope.stats_type, settings.org_domain, start, end))
+        with_sums = adds_up(statistics.daily_active, start.date(), end.date())
+        contradicted = contradicted or not with_sums
+        for moment in moments:
+            samples = people_samples(scope, as_of(statistics, moment, with_sums), moment)
+            snapshots.append((milliseconds(moment), list(samples)))
+    left_out = (DOES_NOT_ADD_UP.format(stats_type=scope.stats_type),) if contradicted else ()
+    return by_family(stepped(snapshots), (scope.total, scope.daily_active, scope.monthly_active)), left_out
+
+
+async def read_users(client: Client, settings: ViktorSettings, span: Span, _now: Now) -> tuple[Past, Sequence[str]]:
+    """Read the scope `users` month by month."""
+    return await _read_people(client, settings, span, people.USERS, _fetch_users)
+
+
+async def read_developers(
+    client: Client, settings: ViktorSettings, span: Span, _now: Now
+) -> tuple[Past, Sequence[str]]:
+    """Read the scope `developers` month by month."""
+    return await _read_people(client, settings, span, people.DEVELOPERS, _fetch_developers)
+
+
+def activity_before(activity: Activity, moment: datetime) -> Activity:
+    """Return the activity as it stood at a midnight, without the month under way."""
+    month = (moment.year, moment.month)
+    return Activity(
+        _before(activity.users, _day(moment)), _before(activity.monthly, month), _before(activity.daily, month)
+    )
+
+
+def _before(counts: Counts, period: Period) -> Counts:
+    return {one: count for one, count in counts.items() if one < period}
+
+
+def created_steps(created: Sequence[DatedWorkspace]) -> list[Steps]:
+    """Count the workspaces, given in the order of their creation, by type."""
+    snapshots = [(milliseconds(one.created_at), type_samples(created[: n + 1])) for n, one in enumerate(created)]
+    return stepped([(ALWAYS_MS, type_samples([])), *snapshots])
+
+
+async def read_workspaces(
+    client: Client, settings: ViktorSettings, span: Span, _now: Now
+) -> tuple[Past, Sequence[str]]:
+    """Read the list, then the statistics of all workspaces month by month."""
+    found = await listed_workspaces(client, WorkspacesPage[DatedWorkspace])
+    created = sorted(found, key=lambda workspace: (workspace.created_at, workspace.id))
+    types: Collection[str] = settings.collectors.workspaces.types
+    snapshots: list[Snapshot] = []
+    for moments in by_month(span):
+        params = range_params("workspaces", settings.org_domain, *_range(moments))
+        activity = activity_of((await client.get_as(WorkspacesReply, ENDPOINT, params=params)).workspaces)
+        for moment in moments:
+            samples = workspace_samples(created, activity_before(activity, moment), types, moment)
+            snapshots.append((milliseconds(moment), [one for one in samples if one.family in ACTIVITY_FAMILIES]))
+    return by_family([*created_steps(created), *stepped(snapshots)], (workspaces.WORKSPACES, *ACTIVITY_FAMILIES)), ()
+
+
+async def read_audit_events(
+    client: Client, settings: ViktorSettings, span: Span, _now: Now
+) -> tuple[Past, Sequence[str]]:
+    """Read the counts of every day, with one request per day and event type."""
+    snapshots = [
+        (milliseconds(moment), await audit_events.collect(client, settings, moment)) for moment in midnights(span)
+    ]
+    return by_family(stepped(snapshots), audit_events.COLLECTOR.families), ()
+
+
+def _people_known(scope: Scope) -> tuple[Known, ...]:
+    return (
+        Known(scope.total, Fidelity.MIDNIGHT, _DAILY),
+        Known(scope.daily_active, Fidelity.EXACT, windows=PAST_WINDOWS),
+        Known(scope.daily_active, Fidelity.MIDNIGHT, _DAILY, ("this_week", "this_month")),
+        Known(scope.daily_active, Fidelity.UNKNOWN, _DAILY, ("today",)),
+        Known(scope.monthly_active, Fidelity.EXACT, windows=("last_month",)),
+        Known(scope.monthly_active, Fidelity.UNKNOWN, _DISTINCT, ("this_month",)),
+        _NEWEST,
+    )
+
+
+HISTORIES = (
+    History(("users",), _people_known(people.USERS), read_users),
+    History(("developers",), _people_known(people.DEVELOPERS), read_developers),
+    History(
+        ("workspaces",),
+        (
+            Known(workspaces.WORKSPACES, Fidelity.EXCEPT_DELETED, "by their present types"),
+            Known(workspaces.INFO, Fidelity.PRESENT),
+            Known(workspaces.USERS, Fidelity.MIDNIGHT, f"{_DAILY}; workspaces chosen by their present types"),
+            Known(workspaces.MONTHLY_ACTIVE_USERS, Fidelity.EXACT, windows=("last_month",)),
+            Known(workspaces.MONTHLY_ACTIVE_USERS, Fidelity.UNKNOWN, _DISTINCT, ("this_month",)),
+            Known(workspaces.DAILY_ACTIVE_USERS, Fidelity.EXACT, windows=("last_month",)),
+            Known(
+                workspaces.DAILY_ACTIVE_USERS,
+                Fidelity.UNKNOWN,
+                "the platform keeps one number a month for a workspace",
+                ("this_month",),
+            ),
+            _NEWEST,
+        ),
+        read_workspaces,
+    ),
+    no_history(apps.COLLECTOR, "the API dates neither the publication nor the archiving of an app"),
+    History(("audit_events",), (Known(audit_events.AUDIT_EVENTS, Fidelity.EXACT),), read_audit_events),
+)

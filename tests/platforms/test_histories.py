@@ -1,0 +1,341 @@
+"""The past of every platform: every family is spoken of, and what the platform's answers contradict is left out."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.history import Fidelity, Past, Span
+from exporter.platform import History, Platform, installed
+from tests.fakes import Clock, make_client
+from tests.small_sites import REPLIES, SETTINGS
+
+NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+SPAN = Span(int((NOW - timedelta(days=40)).timestamp()), int(NOW.timestamp()), 240)
+PLATFORMS = installed()
+
+
+def unix(*date: int) -> int:
+    return int(datetime(*date, tzinfo=UTC).timestamp())  # type: ignore[arg-type,misc]
+
+
+async def read(site: str, collector: str, replies: dict[str, Any]) -> tuple[Past, Sequence[str]]:
+    """Read the history of a collector from a small site with some replies in place of its own; a callable gets the
+    request. Lists that are asked to go on from an id are at their end.
+    """
+    platform = PLATFORMS[site.split(maxsplit=1)[0]]
+    [history] = [one for one in platform.histories if collector in one.collectors]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        documents = {**REPLIES[site], **replies}
+        document = documents[request.url.path]
+        if callable(document):
+            return httpx.Response(200, json=document(request))
+        if request.url.params.get("last_id", "0") != "0":
+            return httpx.Response(200, json=[])
+        return httpx.Response(200, json=document)
+
+    settings = SETTINGS[site]
+    client = make_client(answer, platform.access(settings), Clock(NOW.timestamp()))
+    assert history.read is not None
+    async with client.session():
+        past, left_out = await history.read(client, settings, SPAN, NOW.timestamp)
+    return {family: list(series) for family, series in past.items()}, left_out
+
+
+def values(past: Past, name: str, *date: int) -> dict[tuple[str, ...], float]:
+    """The values of a family at a moment, by label values."""
+    [family] = [family for family in past if family.name == name]
+    found = {steps.labels: steps.at(unix(*date) * 1000) for steps in past[family]}
+    return {labels: value for labels, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS.values(), ids=lambda platform: platform.name)
+def test_every_family_is_spoken_of_for_every_window(platform: Platform[Any]) -> None:
+    spoken = [known for history in platform.histories for known in history.known]
+    for collector in platform.collectors:
+        for family in collector.families:
+            told = [known for known in spoken if known.family is family]
+            assert told, family.name
+            windows = [window for known in told for window in known.windows]
+            assert len(windows) == len(set(windows)), family.name
+            assert all(known.windows for known in told) or len({known.fidelity for known in told}) == 1, family.name
+
+
+@pytest.mark.parametrize("platform", PLATFORMS.values(), ids=lambda platform: platform.name)
+def test_what_is_not_reconstructable_says_why(platform: Platform[Any]) -> None:
+    known = [known for history in platform.histories for known in history.known]
+
+    assert [one.family.name for one in known if one.fidelity is Fidelity.UNKNOWN and not one.why] == []
+
+
+def test_a_history_that_is_silent_about_a_family_does_not_even_load() -> None:
+    platform = PLATFORMS["pybossa"]
+    [stats, *_] = platform.histories
+    silent: History[Any] = History(stats.collectors, stats.known[1:], stats.read)
+
+    with pytest.raises(ValueError, match="pybossa_users"):
+        Platform(
+            platform.name,
+            platform.settings,
+            platform.access,
+            platform.collectors,
+            platform.credential,
+            platform.planned_for,
+            (silent,),
+        )
+
+
+COURSE = {
+    "id": 31,
+    "name": "Safety",
+    "isDraft": False,
+    "createdAt": unix(2026, 12, 1),
+    "publishedAt": unix(2026, 12, 5),
+}
+ASSIGNMENT = {
+    "assignedAt": unix(2026, 12, 10),
+    "startedAt": unix(2026, 12, 11),
+    "deadlineAt": unix(2026, 12, 20),
+    "finishedAt": unix(2026, 12, 25),
+    "progressValue": 100,
+    "resultValue": 80,
+    "isCourseStarted": True,
+    "isCourseFinished": True,
+    "isExpired": False,
+    "user": {"id": "u-1"},
+}
+TOTALS = {
+    "statistics": {"coursesCount": 1, "assignedCoursesCount": 1, "groupsCount": 0, "usersCount": 1},
+    "usersWithoutActivity": [],
+    "usersWithoutResults": [],
+    "leaders": [],
+    "unassignedCourses": [],
+}
+
+
+def academy(course: dict[str, Any], assignment: dict[str, Any], totals: dict[str, Any]) -> dict[str, Any]:
+    base = "/openapi/v1"
+    return {
+        f"{base}/statistics": totals,
+        f"{base}/courses": {"courses": [course], "totalCount": 1},
+        f"{base}/courses/31/assignments/users": {"assignments": [assignment], "totalCount": 1},
+    }
+
+
+async def test_konstantly_follows_an_assignment_through_its_states() -> None:
+    past, left_out = await read("konstantly", "courses", academy(COURSE, ASSIGNMENT, TOTALS))
+
+    def states(*date: int) -> dict[str, float]:
+        return {
+            labels[1]: value for labels, value in values(past, "konstantly_course_learners", *date).items() if value
+        }
+
+    assert list(left_out) == []
+    assert [states(2026, 12, day) for day in (9, 10, 12, 21, 26)] == [
+        {},
+        {"not_started": 1},
+        {"in_progress": 1},
+        {"expired": 1},
+        {"finished": 1},
+    ]
+    assert values(past, "konstantly_course_result_ratio", 2026, 12, 24) == {}
+    assert values(past, "konstantly_course_result_ratio", 2026, 12, 26) == {("31",): 0.8}
+    assert values(past, "konstantly_course_info", 2026, 11, 30) == {}
+    assert values(past, "konstantly_unassigned_courses", 2026, 12, 4) == {("draft",): 1, ("published",): 0}
+    assert values(past, "konstantly_unassigned_courses", 2026, 12, 6) == {("draft",): 0, ("published",): 1}
+    assert values(past, "konstantly_unassigned_courses", 2026, 12, 10) == {("draft",): 0, ("published",): 0}
+
+
+@pytest.mark.parametrize(
+    ("course", "assignment", "totals", "lost"),
+    [
+        ({}, {"finishedAt": 0}, {}, {"konstantly_course_learners"}),
+        ({"isDraft": True}, {}, {}, {"konstantly_catalog_courses"}),
+        ({}, {}, {"coursesCount": 2}, {"konstantly_courses"}),
+        ({}, {}, {"assignedCoursesCount": 3}, {"konstantly_course_assignments"}),
+    ],
+    ids=["finished without a date", "back to draft", "more courses than listed", "more assignments than listed"],
+)
+async def test_konstantly_leaves_out_what_its_dates_do_not_lead_to(
+    course: dict[str, Any], assignment: dict[str, Any], totals: dict[str, Any], lost: set[str]
+) -> None:
+    statistics = {**TOTALS, "statistics": {**TOTALS["statistics"], **totals}}  # type: ignore[dict-item]
+    past, left_out = await read(
+        "konstantly", "courses", academy({**COURSE, **course}, {**ASSIGNMENT, **assignment}, statistics)
+    )
+
+    assert {text.split(":")[0].split(" ")[0] for text in left_out} == lost
+    assert {family.name for family, series in past.items() if family.name in lost and series} == set()
+    assert values(past, "konstantly_course_info", 2026, 12, 2) == {("31", "Safety"): 1}
+
+
+def users_statistics(week_count: int) -> Callable[[httpx.Request], dict[str, Any]]:
+    """Five users on every day of December and January."""
+    days = [datetime(2026, 12, 1, tzinfo=UTC) + timedelta(days=number) for number in range(45)]
+    points = [{"year": day.year, "month": day.month, "day": day.day, "count": 5} for day in days]
+    weeks = sorted({tuple(day.isocalendar()[:2]) for day in days})[1:-1]
+    months = [{"year": 2026, "month": 12, "count": 155}, {"year": 2027, "month": 1, "count": 70}]
+    statistics = {
+        "total_users": points,
+        "daily_active_users": {
+            "per_day": points,
+            "per_week": [{"year": year, "week": week, "count": week_count} for year, week in weeks],
+            "per_month": months,
+        },
+        "monthly_active_users": [{"year": 2026, "month": 12, "count": 9}],
+    }
+    return lambda _: {"users": statistics}
+
+
+async def test_viktor_adds_the_days_of_the_week_and_month_under_way_up() -> None:
+    past, left_out = await read("viktor", "users", {"/api/statistics/": users_statistics(35)})
+
+    assert list(left_out) == []
+    assert values(past, "viktor_daily_active_users", 2027, 1, 14, 15) == {
+        ("yesterday",): 5,
+        ("this_week",): 15,
+        ("last_week",): 35,
+        ("this_month",): 65,
+        ("last_month",): 155,
+    }
+    assert values(past, "viktor_daily_active_users", 2027, 1, 11, 0).keys() == {
+        ("yesterday",),
+        ("last_week",),
+        ("this_month",),
+        ("last_month",),
+    }
+
+
+async def test_viktor_leaves_the_sums_out_when_days_do_not_make_up_a_week() -> None:
+    past, left_out = await read("viktor", "users", {"/api/statistics/": users_statistics(34)})
+
+    assert len(left_out) == 1
+    assert values(past, "viktor_daily_active_users", 2027, 1, 14, 15) == {
+        ("yesterday",): 5,
+        ("last_week",): 34,
+        ("last_month",): 155,
+    }
+
+
+TASKS = [
+    {"id": 1, "created": "2026-12-01T10:00:00.5", "n_answers": 3},
+    {"id": 2, "created": "2026-12-02T10:00:00", "n_answers": 3},
+]
+TASK_RUNS = [{"id": 1, "finish_time": "2026-12-03T12:00:00.250001"}]
+
+
+def crowd(n_tasks: int, n_task_runs: int) -> dict[str, Any]:
+    stats = REPLIES["pybossa"]["/stats/"]
+    return {
+        "/api/task": TASKS,
+        "/api/taskrun": TASK_RUNS,
+        "/stats/": {**stats, "stats": {**stats["stats"], "n_tasks": n_tasks, "n_task_runs": n_task_runs}},
+    }
+
+
+async def test_pybossa_counts_tasks_and_task_runs_as_they_came() -> None:
+    past, left_out = await read("pybossa", "stats", crowd(2, 1))
+
+    assert list(left_out) == []
+    assert values(past, "pybossa_tasks", 2026, 12, 1, 10, 0, 0) == {(): 0}
+    assert values(past, "pybossa_tasks", 2026, 12, 1, 10, 0, 1) == {(): 1}
+    assert values(past, "pybossa_requested_task_runs", 2026, 12, 4) == {(): 6}
+    assert values(past, "pybossa_pending_task_runs", 2026, 12, 3, 13) == {(): 5}
+
+
+@pytest.mark.parametrize(
+    ("n_tasks", "n_task_runs", "lost"),
+    [
+        (2, 4, {"pybossa_task_runs", "pybossa_pending_task_runs"}),
+        (3, 1, {"pybossa_tasks", "pybossa_requested_task_runs", "pybossa_pending_task_runs"}),
+    ],
+    ids=["hidden task runs", "hidden tasks"],
+)
+async def test_pybossa_leaves_out_totals_of_rows_that_it_hides(n_tasks: int, n_task_runs: int, lost: set[str]) -> None:
+    past, left_out = await read("pybossa", "stats", crowd(n_tasks, n_task_runs))
+
+    assert {text.split(":")[0] for text in left_out} == lost
+    assert {family.name for family, series in past.items() if series} == {
+        "pybossa_tasks",
+        "pybossa_task_runs",
+        "pybossa_requested_task_runs",
+        "pybossa_pending_task_runs",
+    } - lost
+
+
+def attempt(made: datetime, number: int, **keys: Any) -> dict[str, Any]:
+    """An attempt whose id was made at a moment."""
+    object_id = f"{int(made.timestamp()):08x}{number:016x}"
+    return {"_id": object_id, "courseId": "c1", "userId": "u", "timeSpent": 0, "progress": 0, **keys}
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def attempts(*rows: dict[str, Any]) -> tuple[Past, Sequence[str]]:
+    return await read("learning360", "attempts", {"/api/v2/courses/stats": list(rows)})
+
+
+async def test_an_attempt_is_seen_from_its_making_to_its_completion() -> None:
+    made, begun, done = (datetime(2026, 12, day, 9, 30, 15, 123_000, UTC) for day in (10, 12, 14))
+    past, left_out = await attempts(
+        attempt(made, 1, firstActivityAt=iso(begun), lastActivityAt=iso(done), completedAt=iso(done), progress=100)
+    )
+
+    def states(moment: datetime) -> dict[str, float]:
+        [family] = [family for family in past if family.name == "learning360_course_attempts"]
+        at_ms = round(moment.timestamp() * 1000)
+        return {one.labels[1]: value for one in past[family] if (value := one.at(at_ms))}
+
+    def completions(moment: datetime) -> dict[str, float | None]:
+        [family] = [family for family in past if family.name == "learning360_course_completions"]
+        return {one.labels[1]: one.at(round(moment.timestamp() * 1000)) for one in past[family]}
+
+    millisecond = timedelta(milliseconds=1)
+    assert list(left_out) == []
+    assert states(made) == {"not_started": 1}
+    assert states(begun - millisecond) == {"not_started": 1}
+    assert states(begun) == {"in_progress": 1}
+    assert states(done) == {"completed": 1}
+    assert completions(done + timedelta(days=1)) == {"24h": 1, "7d": 1, "30d": 1}
+    assert completions(done + timedelta(days=1) + millisecond) == {"24h": 0, "7d": 1, "30d": 1}
+    assert completions(done + timedelta(days=30) + millisecond) == {"24h": 0, "7d": 0, "30d": 0}
+    assert set(completions(made - timedelta(seconds=2)).values()) == {None}
+
+
+async def test_what_was_imported_later_was_not_there_before() -> None:
+    """An import back-dates attempts; a poll saw them from the import on, and in windows by their dates."""
+    imported, done = datetime(2026, 12, 20, 3, tzinfo=UTC), datetime(2026, 12, 10, 9, tzinfo=UTC)
+    past, _ = await attempts(
+        attempt(imported, 1, firstActivityAt=iso(done), lastActivityAt=iso(done), completedAt=iso(done), progress=100)
+    )
+
+    assert values(past, "learning360_course_attempts", 2026, 12, 19) == {}
+    completions = values(past, "learning360_course_completions", 2026, 12, 20, 4)
+    assert completions == {("c1", "24h"): 0, ("c1", "7d"): 0, ("c1", "30d"): 1}
+
+
+async def test_an_attempt_in_progress_since_nobody_knows_when_leaves_the_states_open() -> None:
+    day = datetime(2026, 12, 10, 9, tzinfo=UTC)
+    past, left_out = await attempts(attempt(day, 1, progress=50), attempt(day, 2, completedAt=iso(day), progress=100))
+
+    assert len(left_out) == 1
+    assert values(past, "learning360_course_attempts", 2026, 12, 11) == {("c1", "completed"): 1}
+
+
+async def test_a_classroom_without_a_date_leaves_their_number_open() -> None:
+    rooms = [{"_id": "a", "createdAt": "2026-12-01T00:00:00.000Z"}, {"_id": "b"}]
+    past, left_out = await read("learning360", "classrooms", {"/api/v2/classrooms": rooms})
+
+    assert (past, len(left_out)) == ({}, 1)
+
+
+@pytest.mark.parametrize("collector", ["paths", "path_stats"])
+async def test_api_v1_of_360learning_tells_no_dates_of_paths(collector: str) -> None:
+    past, left_out = await read("learning360 v1", collector, {})
+
+    assert (past, len(left_out)) == ({}, 1)
