@@ -7,6 +7,7 @@ import platform as python_platform
 import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,12 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from exporter import __version__, app, collection, jobs, logs, platform, process, reference
+from exporter.backfill.partial import PartialError
+from exporter.backfill.run import Job
+from exporter.backfill.units import ChoiceError, units
+from exporter.backfill_command import backfill_options, write_history
 from exporter.config import Config, Target, load, parse
-from exporter.errors import ConfigError, State
+from exporter.errors import CollectError, ConfigError, State
 from exporter.exposition import Format, samples_page
 from exporter.metrics import TARGET_LABEL, Sample
 from exporter.plan import lines, plan
@@ -219,6 +224,39 @@ def _printed(target_name: str, samples: list[Sample], form: str) -> str:
         for sample in samples
     ]
     return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+@main.command()
+@config_option
+@backfill_options
+def backfill(
+    config_file: Path,
+    targets: tuple[str, ...],
+    collectors: tuple[str, ...],
+    start: int,
+    end: int | None,
+    step_seconds: int,
+    output: Path,
+    labels: dict[str, str],
+) -> None:
+    """Write the past of the platforms for promtool, under the series that a scrape has; see docs/backfill.md.
+
+    Interrupted, it goes on where it was when it is given the same flags again; exit code 3 if a platform failed.
+    """
+    logs.configure("error", "logfmt")
+    config = _load(config_file)
+    clients = jobs.make_clients(config.targets, ApiMetrics(CollectorRegistry()))
+    try:
+        job = Job(units(config, targets, collectors), labels, output, clients, time.time)
+        asyncio.run(write_history(job, start, end, step_seconds))
+    except ChoiceError as error:
+        raise click.UsageError(str(error)) from None
+    except CollectError as error:
+        click.echo(f"{error}; {error.remedy}; the same command goes on from here", err=True)
+        sys.exit(EXIT_PLATFORM)
+    except (PartialError, OSError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_CONFIGURATION)
 
 
 @main.command()

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from exporter import __version__
 from exporter.api.auth import ClientCredentials
-from exporter.api.pacing import LONGEST_WAIT_SECONDS, Pace, wait_seconds, whole_number
+from exporter.api.pacing import Pace, wait_seconds, whole_number
 from exporter.api.reply import Reply, decode
 from exporter.api.run import current_run
 from exporter.api.status import RETRIED_STATUSES, error_code, error_for
@@ -176,7 +176,7 @@ class Client:
 
     async def _get_with_retry(self, endpoint: str, url: str) -> Reply:
         tries = AsyncRetrying(
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(self._may_pass),
             stop=stop_after_attempt(MAX_TRIES),
             wait=self._backoff_seconds,
             sleep=self._sleep,
@@ -184,6 +184,15 @@ class Client:
             reraise=True,
         )
         return await tries(self._get_once, endpoint, url)
+
+    def _may_pass(self, error: BaseException) -> bool:
+        """True for a failure that another try soon may not meet again."""
+        longest_seconds = self.pace.longest_wait_seconds
+        if isinstance(error, RateLimitedError | ServerError) and (error.wait_seconds or 0) > longest_seconds:
+            return False
+        if isinstance(error, ServerError):
+            return error.status in RETRIED_STATUSES
+        return isinstance(error, UnreachableError | DeadlineError | RateLimitedError)
 
     def _backoff_seconds(self, state: RetryCallState) -> float:
         """Full jitter; a pause that the platform asked for is waited for in `Pace.place`, by all requests alike."""
@@ -246,15 +255,6 @@ async def _start_of_body(response: httpx.Response) -> bytes:
         if len(body) > MAX_ERROR_BODY_BYTES:
             break
     return bytes(body[:MAX_ERROR_BODY_BYTES])
-
-
-def _may_pass(error: BaseException) -> bool:
-    """True for a failure that another try soon may not meet again."""
-    if isinstance(error, RateLimitedError | ServerError) and (error.wait_seconds or 0) > LONGEST_WAIT_SECONDS:
-        return False
-    if isinstance(error, ServerError):
-        return error.status in RETRIED_STATUSES
-    return isinstance(error, UnreachableError | DeadlineError | RateLimitedError)
 
 
 def _reason(error: Exception) -> str:

@@ -20,7 +20,10 @@ EPOCH_SECONDS_FROM = 1_000_000_000
 
 
 class Pace:
-    """The budget of one target, shared by all its collectors. `now` gives Unix time in seconds."""
+    """The budget of one target, shared by all its collectors. `now` gives Unix time in seconds.
+
+    `longest_wait_seconds` may be raised by a caller that has nothing better to do than to wait.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class Pace:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.paused_until = 0.0
+        self.longest_wait_seconds = LONGEST_WAIT_SECONDS
         self._now = now
         self._sleep = sleep
         self._places = asyncio.Semaphore(concurrency)
@@ -51,7 +55,7 @@ class Pace:
         """
         async with self._places:
             while (pause_seconds := self.remaining_pause_seconds()) > 0:
-                if pause_seconds > LONGEST_WAIT_SECONDS:
+                if pause_seconds > self.longest_wait_seconds:
                     raise RateLimitedError(
                         f"the platform asked for a pause of {pause_seconds:.0f} s more", wait_seconds=pause_seconds
                     )

@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry
 
 from exporter import collection
 from exporter.api.client import Client
-from exporter.app import enabled_collectors, make_clients
 from exporter.config import Target, parse
 from exporter.demo.configuration import configuration
 from exporter.demo.organisation import Organisation, organisation
 from exporter.demo.server import GENEROUS_LIMITS, serve
 from exporter.errors import State
 from exporter.history import Fidelity, Known, Past, Span
+from exporter.jobs import enabled_collectors, make_clients
 from exporter.metrics import Family, Sample
 from exporter.platform import History, installed
 from exporter.self_metrics import ApiMetrics
@@ -66,7 +66,7 @@ async def world(simulated: Organisation) -> AsyncIterator[World]:
     async with serve(simulated, clock.now, options=GENEROUS_LIMITS) as site:
         text = configuration(site).replace("requests_per_second: 50", "requests_per_second: 100000")
         config = parse(read(text, "config.yaml", {}), Path(), installed())
-        yield World(clock, config.targets, make_clients(config, ApiMetrics(CollectorRegistry()), clock.unix))
+        yield World(clock, config.targets, make_clients(config.targets, ApiMetrics(CollectorRegistry()), clock.unix))
 
 
 def ids_of(values: Values) -> set[str]:

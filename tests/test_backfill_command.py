@@ -1,0 +1,140 @@
+"""The command `backfill`: which moments its flags mean, what it refuses, and what it tells the operator to do."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from exporter.backfill.advice import commands, summary, warnings
+from exporter.backfill.display import Bar, Lines
+from exporter.backfill.partial import Progress
+from exporter.backfill_command import span_of
+from exporter.cli import main
+from exporter.history import Span
+
+NOW = int(datetime(2026, 11, 21, 10, 1, 30, tzinfo=UTC).timestamp())
+DAY = 86_400
+
+
+def test_a_span_is_of_whole_steps_and_ends_three_hours_ago() -> None:
+    span = span_of(NOW - DAY, None, 240, NOW)
+
+    assert span.start_seconds % 240 == span.end_seconds % 240 == 0
+    assert NOW - DAY <= span.start_seconds < NOW - DAY + 240
+    assert NOW - 3 * 3600 - 240 < span.end_seconds <= NOW - 3 * 3600
+
+
+def test_a_given_end_may_be_nearer_and_is_never_in_the_future() -> None:
+    assert NOW - 240 < span_of(NOW - DAY, NOW, 240, NOW).end_seconds <= NOW
+    with pytest.raises(click.BadParameter, match="future"):
+        span_of(NOW - DAY, NOW + 1, 240, NOW)
+    with pytest.raises(click.BadParameter, match="behind the end"):
+        span_of(NOW - 3600, None, 240, NOW)
+
+
+def backfill(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["backfill", "--output=h.om", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ((), "Missing option '--from'"),
+        (("--from=yesterday",), "2024-11-01T06:30:00Z"),
+        (("--from=1999-01-01",), "before all that these platforms know"),
+        (("--from=2024-11-01", "--step=4"), "write a duration with its unit"),
+        (("--from=2024-11-01", "--step=1500ms"), "whole seconds"),
+        (("--from=2024-11-01", "--label=job"), "NAME=VALUE"),
+        (("--from=2024-11-01", "--label=target=x"), "target is none that Prometheus adds"),
+        (("--from=2024-11-01", "--label=__name__=x"), "__name__ is none that Prometheus adds"),
+    ],
+)
+def test_a_wrong_flag_is_refused_with_its_remedy(arguments: tuple[str, ...], remedy: str) -> None:
+    result = backfill(*arguments)
+
+    assert result.exit_code == 2
+    assert remedy in result.output
+
+
+def test_a_wrong_name_is_refused_with_those_that_there_are(site_config: Path) -> None:
+    result = backfill(f"--config.file={site_config}", "--from=2024-11-01", "--target=acadamy")
+
+    assert result.exit_code == 2
+    assert "no target is named acadamy; there are academy, bridges, crowd, learning, learning-v1" in result.output
+
+
+def test_the_summary_says_what_was_written_and_what_was_not() -> None:
+    progress = Progress("f", NOW, series=1200, samples=3_000_000, left_out=["crowd: pybossa_tasks: hidden"])
+
+    assert list(summary(Path("h.om"), Span(NOW - NOW % DAY, NOW - NOW % DAY + DAY, 240), progress, 5_000)) == [
+        "h.om: 1,200 series, 3,000,000 samples, 5,000 bytes, 2026-11-21T00:00:00Z to 2026-11-22T00:00:00Z",
+        "left out: crowd: pybossa_tasks: hidden",
+    ]
+
+
+def test_the_commands_can_be_typed_as_they_stand() -> None:
+    lines = list(commands(Path("my history.om"), 42))
+
+    assert lines[1] == (
+        "  promtool tsdb create-blocks-from --max-block-duration=8760h openmetrics 'my history.om' 'my history.blocks'"
+    )
+    assert lines[2].startswith("  cp -r 'my history.blocks'/* ")
+    assert lines[-1].endswith(" 42")
+
+
+@pytest.mark.parametrize(
+    ("span", "labels", "words"),
+    [
+        (Span(NOW - 730 * DAY, NOW - 4 * 3600, 240), {"job": "a", "instance": "b"}, ["731d"]),
+        (Span(NOW - DAY, NOW - 4 * 3600, 240), {"job": "a"}, ["2d", "--label instance=..."]),
+        (Span(NOW - DAY, NOW - 3600, 240), {"job": "a", "instance": "b"}, ["2d", "prometheus_tsdb_head_min_time"]),
+        (Span(NOW - DAY, NOW - 4 * 3600, 300), {"job": "a", "instance": "b"}, ["2d", "graphs have holes"]),
+    ],
+    ids=["nothing but the retention", "no instance", "into the head", "a long step"],
+)
+def test_warnings_are_of_what_this_history_would_meet(span: Span, labels: dict[str, str], words: list[str]) -> None:
+    given = list(warnings(span, labels, NOW))
+
+    assert len(given) == len(words)
+    assert all(word in warning for word, warning in zip(words, given, strict=True))
+
+
+def test_without_a_terminal_every_reading_is_a_line() -> None:
+    said: list[str] = []
+    lines = Lines(said.append)
+
+    lines.reading("fake/people", "one")
+    lines.writing("fake/people", 0.5, 100)
+
+    assert said == ["fake/people: reading one"]
+
+
+class FakeBar:
+    """Stands in for click's bar."""
+
+    def __init__(self) -> None:
+        self.pos = 0
+        self.texts: list[str] = []
+
+    def update(self, steps: int, text: str) -> None:
+        self.pos += steps
+        self.texts.append(text)
+
+
+def test_on_a_terminal_a_bar_says_where_it_is_and_how_fast() -> None:
+    drawn, seconds = FakeBar(), iter([0.0, 10.0, 10.1, 20.0])
+    bar = Bar(drawn, ["fake/people", "fake/places"], lambda: next(seconds))
+
+    bar.reading("fake/people", "one")
+    bar.writing("fake/people", 0.5, 1_000_000)
+    bar.writing("fake/people", 0.6, 1_500_000)
+    bar.writing("fake/places", 0.0, 5_000_000)
+
+    assert drawn.texts == [
+        "reading one: fake/people",
+        "writing fake/people: 1,000,000 samples, 100,000/s",
+        "writing fake/places: 5,000,000 samples, 400,000/s",
+    ]
+    assert drawn.pos == 1000
