@@ -37,6 +37,7 @@ bench: $(VENV)/.dev ## measure; the figures go into docs/performance.md
 	$(BIN)/python -m bench.targets
 	$(BIN)/python -m bench.start
 	$(BIN)/python -m bench.storage
+	$(BIN)/python -m bench.backfill
 	$(BIN)/python -m bench.scrape
 
 docs: $(VENV)/.dev ## write the generated documents anew

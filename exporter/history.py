@@ -12,6 +12,7 @@ from enum import Enum
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from exporter.metrics import Family, Sample
 
@@ -72,12 +73,14 @@ class Span:
 
     def index(self, time_ms: int) -> int:
         """Return the position of the first moment at or after the time; `count` when there is none."""
-        offset_ms = time_ms - self.start_seconds * MS_PER_SECOND
-        return min(max(-(-offset_ms // (self.step_seconds * MS_PER_SECOND)), 0), self.count)
+        if time_ms <= self.start_seconds * MS_PER_SECOND:
+            return 0
+        if time_ms > self.end_seconds * MS_PER_SECOND:
+            return self.count
+        return -((self.start_seconds * MS_PER_SECOND - time_ms) // (self.step_seconds * MS_PER_SECOND))
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """The moments `first` to `last`, exclusive and by position in a span, at which a series has one value."""
 
     first: int
@@ -118,10 +121,9 @@ class Steps:
     def runs(self, span: Span) -> Iterator[Run]:
         """Yield the span's moments in order, as runs of one value; moments without a value are left out."""
         first, value = 0, ABSENT
-        for time_ms, next_value in zip(self.times_ms, self.values, strict=True):
-            last = span.index(time_ms)
+        for last, next_value in zip(map(span.index, self.times_ms), self.values, strict=True):
             if last > first:
-                if not math.isnan(value):
+                if value == value:  # noqa: PLR0124 - it is no NaN, told in a tenth of the time of math.isnan
                     yield Run(first, last, value)
                 first = last
             value = next_value
