@@ -54,7 +54,7 @@ lock: $(VENV)/.dev ## resolve the dependencies anew, with hashes
 	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet $(LOCK) --group build -o requirements/build.txt
-	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast --group build --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast --extra remote-write --group build --group dev -o requirements/dev.txt
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--no-header --upgrade
@@ -65,8 +65,8 @@ tools: ## install the programs that the tests use from Debian if they are missin
 			echo "the tests need these programs on the PATH; install them and run make test again:" $$missing >&2; exit 1; }; \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES) > /dev/null; }
 
-PROGRAMS := prometheus promtool prometheus-alertmanager amtool jsonnet systemd-analyze chromium faketime
-PACKAGES := prometheus prometheus-alertmanager jsonnet systemd chromium faketime
+PROGRAMS := prometheus promtool prometheus-alertmanager amtool jsonnet systemd-analyze chromium faketime victoria-metrics
+PACKAGES := prometheus prometheus-alertmanager jsonnet systemd chromium faketime victoria-metrics
 
 $(VENV)/.python: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -3,23 +3,28 @@
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import httpx
 
-from exporter.backfill.advice import HEAD_SECONDS, commands, summary, warnings
+from exporter.backfill.advice import HEAD_SECONDS, commands, label_warnings, summary, warnings
 from exporter.backfill.display import watcher
+from exporter.backfill.holes import Holes
 from exporter.backfill.partial import PartialFile, Progress
-from exporter.backfill.run import Job, write
+from exporter.backfill.run import Job, give, read, write
 from exporter.history import Span
 from exporter.metrics import TARGET_LABEL
 from exporter.settings import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+
+SECRET_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+TIMEOUT_SECONDS = 60.0
 
 LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -97,7 +102,12 @@ def backfill_options(command: F) -> F:
                 show_default=True,
                 help="Time between two samples; Prometheus shows one for less than 5m.",
             ),
-            click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file."),
+            click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write."),
+            click.option("--remote-write", "remote_write", help="Send to this address instead of writing a file."),
+            click.option("--gaps", help="Fill only what this Prometheus has no samples of; its address."),
+            click.option("--prometheus.username", "username", help="User of --remote-write and --gaps."),
+            click.option("--prometheus.password-file", "password_file", type=SECRET_FILE, help="The user's password."),
+            click.option("--prometheus.bearer-token-file", "token_file", type=SECRET_FILE, help="Instead of a user."),
             click.option(
                 "--label",
                 "labels",
@@ -122,16 +132,94 @@ def span_of(start: int, end: int | None, step_seconds: int, now: float) -> Span:
     return span
 
 
-async def write_history(job: Job, start: int, end: int | None, step_seconds: int) -> None:
-    """Write the file, or go on with it, and print what to do with it. Raises CollectError, PartialError, OSError."""
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who asks Prometheus: a user with the password in a file, or a token in a file, or nobody."""
+
+    username: str | None = None
+    password_file: Path | None = None
+    token_file: Path | None = None
+
+    def http(self) -> httpx.AsyncClient:
+        """Make a client. Raises click.UsageError for half a login, OSError for a file that cannot be read."""
+        if (self.username is None) != (self.password_file is None) or (self.username and self.token_file):
+            raise click.UsageError(
+                "give --prometheus.username with --prometheus.password-file, or --prometheus.bearer-token-file alone"
+            )
+        auth = headers = None
+        if self.username is not None and self.password_file is not None:
+            auth = httpx.BasicAuth(self.username, self.password_file.read_text(encoding="utf-8").strip())
+        if self.token_file is not None:
+            headers = {"Authorization": f"Bearer {self.token_file.read_text(encoding='utf-8').strip()}"}
+        return httpx.AsyncClient(auth=auth, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+
+def check_labels(job: Job) -> None:
+    """Raises click.BadParameter for a label that a series has already."""
+    for unit in job.units:
+        for family in unit.families:
+            if taken := set(family.labels) & set(job.labels):
+                raise click.BadParameter(f"{family.name} has a label {min(taken)} of its own", param_hint="--label")
+
+
+async def backfill_history(
+    job: Job, start: int, end: int | None, step_seconds: int, remote_write: str | None, gaps: str | None, login: Login
+) -> None:
+    """Write the file, or go on with it, or send, and print what to do next.
+
+    Raises CollectError, PartialError, HolesError, RemoteWriteError, OSError and click's errors for flags.
+    """
+    check_labels(job)
     span = span_of(start, end, step_seconds, job.now())
-    fingerprint = job.fingerprint(start, end, step_seconds)
+    async with login.http() as http:
+        if gaps is not None:
+            job = replace(job, holes=Holes(http, address(gaps, "--gaps"), job.labels))
+        if remote_write is not None:
+            await _send(job, span, http, address(remote_write, "--remote-write"))
+        else:
+            await _write(job, span, job.fingerprint(start, end, step_seconds))
+
+
+async def _write(job: Job, span: Span, fingerprint: str) -> None:
+    if job.output is None:
+        raise click.UsageError("give --output or --remote-write")
     file = PartialFile(job.output)
     progress = file.load(fingerprint) or Progress(fingerprint, span.end_seconds)
     span = replace(span, end_seconds=progress.end_seconds)
     with watcher([unit.name for unit in job.units], sys.stderr) as who:
         await write(job, span, file, progress, who)
-    lines = [*summary(job.output, span, progress, job.output.stat().st_size), *commands(job.output, progress.samples)]
+    where = f"{job.output}, {job.output.stat().st_size:,} bytes"
+    lines = [*summary(where, span, progress), *commands(job.output, progress.samples)]
     click.echo("\n".join(lines))
     for line in warnings(span, job.labels, job.now()):
         click.echo(f"warning: {line}", err=True)
+
+
+async def _send(job: Job, span: Span, http: httpx.AsyncClient, url: str) -> None:
+    try:
+        from exporter.backfill.remote_write import RemoteWrite  # noqa: PLC0415 - its libraries are an extra
+    except ImportError:
+        raise click.UsageError("--remote-write needs pip install 'engagement-exporter[remote-write]'") from None
+    if job.output is not None:
+        raise click.UsageError("give either --output or --remote-write")
+    progress = Progress("", span.end_seconds)
+    sink = RemoteWrite(http, url, job.labels, span)
+    with watcher([unit.name for unit in job.units], sys.stderr) as who:
+        for unit in job.units:
+            pasts, left_out = await read(job, unit, span, who)
+            await give(unit, pasts, sink, span, progress, who, job.holes)
+            progress.left_out += left_out
+        await sink.close()
+    click.echo("\n".join(summary(f"sent to {url}", span, progress)))
+    for line in label_warnings(job.labels):
+        click.echo(f"warning: {line}", err=True)
+
+
+def address(url: str, flag: str) -> str:
+    """Return the address. Raises click.BadParameter unless it is an http address without a login."""
+    parts = httpx.URL(url) if "://" in url else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.host:
+        raise click.BadParameter("write the full address, such as http://localhost:9090", param_hint=flag)
+    if parts.userinfo:
+        raise click.BadParameter("must not hold a login; give --prometheus.username", param_hint=flag)
+    return url

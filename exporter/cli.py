@@ -19,12 +19,11 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from exporter import __version__, app, collection, jobs, logs, platform, process, reference
-from exporter.backfill.partial import PartialError
 from exporter.backfill.run import Job
 from exporter.backfill.units import ChoiceError, units
-from exporter.backfill_command import backfill_options, write_history
+from exporter.backfill_command import Login, backfill_history, backfill_options
 from exporter.config import Config, Target, load, parse
-from exporter.errors import CollectError, ConfigError, State
+from exporter.errors import BackfillError, CollectError, ConfigError, State
 from exporter.exposition import Format, samples_page
 from exporter.metrics import TARGET_LABEL, Sample
 from exporter.plan import lines, plan
@@ -236,7 +235,12 @@ def backfill(
     start: int,
     end: int | None,
     step_seconds: int,
-    output: Path,
+    output: Path | None,
+    remote_write: str | None,
+    gaps: str | None,
+    username: str | None,
+    password_file: Path | None,
+    token_file: Path | None,
     labels: dict[str, str],
 ) -> None:
     """Write the past of the platforms for promtool, under the series that a scrape has; see docs/backfill.md.
@@ -248,13 +252,14 @@ def backfill(
     clients = jobs.make_clients(config.targets, ApiMetrics(CollectorRegistry()))
     try:
         job = Job(units(config, targets, collectors), labels, output, clients, time.time)
-        asyncio.run(write_history(job, start, end, step_seconds))
+        login = Login(username, password_file, token_file)
+        asyncio.run(backfill_history(job, start, end, step_seconds, remote_write, gaps, login))
     except ChoiceError as error:
         raise click.UsageError(str(error)) from None
     except CollectError as error:
         click.echo(f"{error}; {error.remedy}; the same command goes on from here", err=True)
         sys.exit(EXIT_PLATFORM)
-    except (PartialError, OSError) as error:
+    except (BackfillError, OSError) as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_CONFIGURATION)
 

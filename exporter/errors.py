@@ -2,6 +2,7 @@
 
 EngagementError
   ConfigError            refuse to start (or to reload): the operator mends the file
+  BackfillError          a history cannot be written or sent: the operator mends what the message names
   CollectError           this run failed: keep the last complete result, show the state, try again at the next run
     UnauthorizedError      unauthorized      the credential was refused
     ForbiddenError         forbidden         the credential is good but lacks a right
@@ -64,6 +65,10 @@ class ConfigError(EngagementError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class BackfillError(EngagementError):
+    """A history cannot be written or sent; the message says what to do."""
 
 
 class CollectError(EngagementError):

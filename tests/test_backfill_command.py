@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
 from exporter.backfill.advice import commands, summary, warnings
 from exporter.backfill.display import Bar, Lines
 from exporter.backfill.partial import Progress
-from exporter.backfill_command import span_of
+from exporter.backfill_command import Login, span_of
 from exporter.cli import main
 from exporter.history import Span
 
@@ -34,8 +35,8 @@ def test_a_given_end_may_be_nearer_and_is_never_in_the_future() -> None:
         span_of(NOW - 3600, None, 240, NOW)
 
 
-def backfill(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["backfill", "--output=h.om", *arguments])
+def backfill(*arguments: str, output: str | None = "--output=h.om") -> Result:
+    return CliRunner().invoke(main, ["backfill", *([output] if output else []), *arguments])
 
 
 @pytest.mark.parametrize(
@@ -65,11 +66,42 @@ def test_a_wrong_name_is_refused_with_those_that_there_are(site_config: Path) ->
     assert "no target is named acadamy; there are academy, bridges, crowd, learning, learning-v1" in result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ((), "give --output or --remote-write"),
+        (("--output=h.om", "--remote-write=http://localhost:9090/api/v1/write"), "either --output or --remote-write"),
+        (("--remote-write=localhost:9090",), "the full address"),
+        (("--remote-write=http://ada:s3cret@localhost/api/v1/write",), "--prometheus.username"),
+        (("--output=h.om", "--gaps=ftp://localhost"), "the full address"),
+        (("--output=h.om", "--prometheus.username=ada"), "--prometheus.password-file"),
+        (("--output=h.om", "--label=course=x"), "konstantly_course_info has a label course of its own"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(site_config: Path, arguments: tuple[str, ...], remedy: str) -> None:
+    result = backfill(f"--config.file={site_config}", "--from=2026-11-01", *arguments, output=None)
+
+    assert result.exit_code == 2
+    assert remedy in " ".join(result.output.split())
+    assert "s3cret" not in result.output
+
+
+async def test_prometheus_is_asked_as_the_user_or_with_the_token_of_the_files(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    (tmp_path / "token").write_text("t0ken\n")
+
+    async with Login("ada", tmp_path / "password").http() as http:
+        assert http.build_request("GET", "http://x.test").headers.get("authorization") is None
+        assert isinstance(http.auth, httpx.BasicAuth)
+    async with Login(token_file=tmp_path / "token").http() as http:
+        assert http.build_request("GET", "http://x.test").headers["authorization"] == "Bearer t0ken"
+
+
 def test_the_summary_says_what_was_written_and_what_was_not() -> None:
     progress = Progress("f", NOW, series=1200, samples=3_000_000, left_out=["crowd: pybossa_tasks: hidden"])
 
-    assert list(summary(Path("h.om"), Span(NOW - NOW % DAY, NOW - NOW % DAY + DAY, 240), progress, 5_000)) == [
-        "h.om: 1,200 series, 3,000,000 samples, 5,000 bytes, 2026-11-21T00:00:00Z to 2026-11-22T00:00:00Z",
+    assert list(summary("h.om", Span(NOW - NOW % DAY, NOW - NOW % DAY + DAY, 240), progress)) == [
+        "h.om: 1,200 series, 3,000,000 samples, 2026-11-21T00:00:00Z to 2026-11-22T00:00:00Z",
         "left out: crowd: pybossa_tasks: hidden",
     ]
 

@@ -22,10 +22,10 @@ def moment_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def summary(output: Path, span: Span, progress: Progress, size_bytes: int) -> Iterator[str]:
+def summary(where: str, span: Span, progress: Progress) -> Iterator[str]:
     """Yield what was written and what was not."""
     yield (
-        f"{output}: {progress.series:,} series, {progress.samples:,} samples, {size_bytes:,} bytes, "
+        f"{where}: {progress.series:,} series, {progress.samples:,} samples, "
         f"{moment_text(span.start_seconds)} to {moment_text(span.end_seconds)}"
     )
     for text in progress.left_out:
@@ -51,13 +51,7 @@ def warnings(span: Span, labels: Mapping[str, str], now: float) -> Iterator[str]
         f"Prometheus deletes blocks older than its retention, 15 days unless told otherwise: "
         f"run it with --storage.tsdb.retention.time of {days + 1}d or more"
     )
-    missing = [name for name in ("job", "instance") if name not in labels]
-    if missing:
-        flags = " and ".join(f"--label {name}=..." for name in missing)
-        yield (
-            "Prometheus tells this history from what it scrapes, as other series, "
-            f"unless both carry the same job and instance: give {flags}"
-        )
+    yield from label_warnings(labels)
     if now - span.end_seconds < HEAD_SECONDS:
         yield (
             "the end is less than three hours ago: it must lie before everything that Prometheus holds in memory "
@@ -65,3 +59,14 @@ def warnings(span: Span, labels: Mapping[str, str], now: float) -> Iterator[str]
         )
     if span.step_seconds >= LOOKBACK_SECONDS:
         yield "Prometheus shows a sample for less than five minutes: with this step graphs have holes"
+
+
+def label_warnings(labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is missing for history and scrapes to be the same series."""
+    missing = [name for name in ("job", "instance") if name not in labels]
+    if missing:
+        flags = " and ".join(f"--label {name}=..." for name in missing)
+        yield (
+            "Prometheus tells this history from what it scrapes, as other series, "
+            f"unless both carry the same job and instance: give {flags}"
+        )

@@ -11,10 +11,12 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
+from exporter.errors import BackfillError
+
 BUFFER_BYTES = 2**20
 
 
-class PartialError(Exception):
+class PartialError(BackfillError):
     """What lies beside the output cannot be gone on with; the message says what to do."""
 
 

@@ -1,7 +1,7 @@
 """Read the past unit by unit, and write it down."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -9,10 +9,11 @@ from typing import IO, Protocol
 from exporter import __version__
 from exporter.api.client import Client
 from exporter.api.pacing import LONGEST_PAUSE_SECONDS
+from exporter.backfill.holes import Holes, held_key, without
 from exporter.backfill.openmetrics import END, Timestamps, heading, series_text
 from exporter.backfill.partial import PartialFile, Progress
 from exporter.backfill.units import Part, Unit
-from exporter.history import Past, Span
+from exporter.history import Past, Run, Span, Steps
 from exporter.metrics import Family
 from exporter.storage import source_of
 
@@ -29,13 +30,17 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A whole backfill. `labels` are what Prometheus adds to a scrape, `clients` the targets' by name."""
+    """A whole backfill. `labels` are what Prometheus adds to a scrape, `clients` the targets' by name.
+
+    `output` is None when nothing is written to a file; with `holes`, only these are filled.
+    """
 
     units: tuple[Unit, ...]
     labels: Mapping[str, str]
-    output: Path
+    output: Path | None
     clients: Mapping[str, Client]
     now: Callable[[], float]
+    holes: Holes | None = None
 
     def fingerprint(self, start_seconds: int, end_seconds: int | None, step_seconds: int) -> str:
         """Tell this job from any that would write something else; the end is None where the clock decides it."""
@@ -49,14 +54,27 @@ class Job:
         return hashlib.sha256(repr(spoken).encode()).hexdigest()
 
 
+Pasts = Sequence[tuple[Part, Past]]
+
+
+class Sink(Protocol):
+    """Where samples go."""
+
+    async def family(self, family: Family) -> None:
+        """The series that follow are of another family."""
+
+    async def series(self, target: str, steps: Steps, runs: Sequence[Run]) -> None:
+        """Take all samples of a series."""
+
+
 async def write(job: Job, span: Span, file: PartialFile, progress: Progress, watcher: Watcher) -> None:
     """Write the units that are not finished yet, and then the whole. Raises CollectError when a platform fails."""
     timestamps = Timestamps(span)
     with file.open(progress) as out:
         for unit in job.units:
             if unit.name not in progress.units:
-                pasts, left_out = await _read(job, unit, span, watcher)
-                _write_unit(job, unit, pasts, timestamps, out, progress, watcher)
+                pasts, left_out = await read(job, unit, span, watcher)
+                await give(unit, pasts, Lines(timestamps, out, job.labels), span, progress, watcher, job.holes)
                 progress.left_out += left_out
                 progress.units.append(unit.name)
                 file.save(out, progress)
@@ -64,7 +82,28 @@ async def write(job: Job, span: Span, file: PartialFile, progress: Progress, wat
         file.finish(out)
 
 
-async def _read(job: Job, unit: Unit, span: Span, watcher: Watcher) -> tuple[list[tuple[Part, Past]], list[str]]:
+class Lines:
+    """A sink that writes OpenMetrics; a family without samples leaves no trace."""
+
+    def __init__(self, timestamps: Timestamps, out: IO[bytes], labels: Mapping[str, str]) -> None:
+        self._timestamps = timestamps
+        self._out = out
+        self._labels = labels
+        self._heading = b""
+
+    async def family(self, family: Family) -> None:
+        """See Sink."""
+        self._heading = heading(family)
+
+    async def series(self, target: str, steps: Steps, runs: Sequence[Run]) -> None:
+        """See Sink."""
+        self._out.write(self._heading)
+        self._heading = b""
+        self._out.writelines(self._timestamps.lines(series_text(steps, target, self._labels), runs))
+
+
+async def read(job: Job, unit: Unit, span: Span, watcher: Watcher) -> tuple[Pasts, list[str]]:
+    """Ask the platforms of a unit; returns what they tell, and what was left out and why. Raises CollectError."""
     pasts: list[tuple[Part, Past]] = []
     left_out: list[str] = []
     for part in unit.parts:
@@ -80,37 +119,23 @@ async def _read(job: Job, unit: Unit, span: Span, watcher: Watcher) -> tuple[lis
     return pasts, left_out
 
 
-def _write_unit(
-    job: Job,
-    unit: Unit,
-    pasts: Sequence[tuple[Part, Past]],
-    timestamps: Timestamps,
-    out: IO[bytes],
-    progress: Progress,
-    watcher: Watcher,
+async def give(
+    unit: Unit, pasts: Pasts, sink: Sink, span: Span, progress: Progress, watcher: Watcher, holes: Holes | None
 ) -> None:
+    """Hand the samples of a unit to the sink, family by family; with `holes`, only those that fall into one."""
     for position, family in enumerate(unit.families):
-        lines = _family_lines(job, family, pasts, timestamps, progress)
-        is_empty = True
-        for line in lines:
-            if is_empty:
-                out.write(heading(family))
-                is_empty = False
-            out.write(line)
-            watcher.writing(unit.name, position / len(unit.families), progress.samples)
-
-
-def _family_lines(
-    job: Job,
-    family: Family,
-    pasts: Iterable[tuple[Part, Past]],
-    timestamps: Timestamps,
-    progress: Progress,
-) -> Iterable[bytes]:
-    for part, past in pasts:
-        if family in part.families:
+        await sink.family(family)
+        for part, past in pasts:
+            if family not in part.families:
+                continue
+            target = part.target.settings.name
+            held = await holes.held(family, target, span) if holes else None
             for steps in past.get(family, ()):
-                runs = list(steps.runs(timestamps.span))
-                progress.series += bool(runs)
-                progress.samples += sum(run.last - run.first for run in runs)
-                yield from timestamps.lines(series_text(steps, part.target.settings.name, job.labels), runs)
+                runs = list(steps.runs(span))
+                if held is not None:
+                    runs = list(without(runs, held.get(held_key(steps), ())))
+                if runs:
+                    await sink.series(target, steps, runs)
+                    progress.series += 1
+                    progress.samples += sum([last - first for first, last, _ in runs])
+                    watcher.writing(unit.name, position / len(unit.families), progress.samples)

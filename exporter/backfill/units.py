@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.config import Config, Target
+from exporter.errors import EngagementError
 from exporter.metrics import Family
 from exporter.platform import Collector, History, Platform, is_enabled
 
 
-class ChoiceError(Exception):
+class ChoiceError(EngagementError):
     """A name of a target or collector that nothing is called; the message names those that there are."""
 
 

@@ -13,7 +13,7 @@ from exporter.api.client import Client
 from exporter.backfill.partial import PartialError, PartialFile, Progress
 from exporter.backfill.run import Job, write
 from exporter.backfill.units import ChoiceError, units
-from exporter.backfill_command import write_history
+from exporter.backfill_command import Login, backfill_history
 from exporter.config import Config, Target
 from exporter.errors import CollectError, UnauthorizedError
 from exporter.history import Fidelity, Known, Past, Span, Steps
@@ -172,7 +172,8 @@ async def test_the_end_that_the_first_run_chose_stays(tmp_path: Path) -> None:
 
     async def command(output: Path, site: Site, now: float) -> None:
         todo = job(output, site)
-        await write_history(replace(todo, now=lambda: now), SPAN.start_seconds, None, SPAN.step_seconds)
+        todo = replace(todo, now=lambda: now)
+        await backfill_history(todo, SPAN.start_seconds, None, SPAN.step_seconds, None, None, Login())
 
     now = SPAN.end_seconds + 4 * 3600.0
     await command(tmp_path / "whole.om", Site(), now)

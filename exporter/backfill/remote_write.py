@@ -1,0 +1,151 @@
+"""Samples sent by Prometheus remote write 1.0, to Prometheus with an out-of-order window, Mimir or VictoriaMetrics.
+
+The protocol: a POST of protobuf messages of the type `prometheus.WriteRequest`, compressed as one Snappy block.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import cramjam
+import httpx
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from exporter.api.pacing import retry_after_seconds
+from exporter.errors import BackfillError
+from exporter.history import MS_PER_SECOND, Run, Span, Steps
+from exporter.metrics import TARGET_LABEL, Family
+
+SAMPLES_PER_REQUEST = 10_000
+MAX_TRIES = 6
+LONGEST_BACKOFF_SECONDS = 30.0
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+
+HEADERS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "snappy",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+
+
+class RemoteWriteError(BackfillError):
+    """The server did not take samples; the message says what it answered and what to do."""
+
+
+_FIELDS = {
+    "Label": (("name", 1, "string"), ("value", 2, "string")),
+    "Sample": (("value", 1, "double"), ("timestamp", 2, "int64")),
+    "TimeSeries": (("labels", 1, "Label"), ("samples", 2, "Sample")),
+    "WriteRequest": (("timeseries", 1, "TimeSeries"),),
+}
+"""The part of https://github.com/prometheus/prometheus/blob/main/prompb/remote.proto that is sent; messages repeat."""
+
+
+def _message_class() -> Any:
+    field = descriptor_pb2.FieldDescriptorProto
+    types = {"string": field.TYPE_STRING, "double": field.TYPE_DOUBLE, "int64": field.TYPE_INT64}
+    file = descriptor_pb2.FileDescriptorProto(name="remote.proto", package="prometheus", syntax="proto3")
+    for message, fields in _FIELDS.items():
+        described = file.message_type.add(name=message)
+        for name, number, kind in fields:
+            if kind in types:
+                described.field.add(name=name, number=number, type=types[kind], label=field.LABEL_OPTIONAL)
+            else:
+                described.field.add(
+                    name=name,
+                    number=number,
+                    type=field.TYPE_MESSAGE,
+                    type_name=f".prometheus.{kind}",
+                    label=field.LABEL_REPEATED,
+                )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("prometheus.WriteRequest"))
+
+
+WriteRequest = _message_class()
+
+
+class RemoteWrite:
+    """A sink that sends; `close` sends what is left. `labels` are what Prometheus adds to a scrape."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        labels: Mapping[str, str],
+        span: Span,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._labels = labels
+        self._span = span
+        self._sleep = sleep
+        self._request = WriteRequest()
+        self._samples = 0
+
+    async def family(self, family: Family) -> None:
+        """See Sink."""
+
+    async def series(self, target: str, steps: Steps, runs: Sequence[Run]) -> None:
+        """See Sink."""
+        series = self._add(target, steps)
+        for run in runs:
+            for position in range(run.first, run.last):
+                if self._samples == SAMPLES_PER_REQUEST:
+                    await self._send()
+                    series = self._add(target, steps)
+                second = self._span.start_seconds + position * self._span.step_seconds
+                series.samples.add(value=run.value, timestamp=second * MS_PER_SECOND)
+                self._samples += 1
+
+    async def close(self) -> None:
+        """Send what has not been sent. Raises RemoteWriteError."""
+        if self._samples:
+            await self._send()
+
+    def _add(self, target: str, steps: Steps) -> Any:
+        pairs = {
+            "__name__": steps.family.name,
+            TARGET_LABEL: target,
+            **dict(zip(steps.family.labels, steps.labels, strict=True)),
+            **self._labels,
+        }
+        series = self._request.timeseries.add()
+        for name, value in sorted(pairs.items()):
+            if value:
+                series.labels.add(name=name, value=value)
+        return series
+
+    async def _send(self) -> None:
+        body = bytes(cramjam.snappy.compress_raw(self._request.SerializeToString()))
+        self._request, self._samples = WriteRequest(), 0
+        for attempt in range(1, MAX_TRIES + 1):
+            try:
+                response = await self._http.post(self._url, content=body, headers=HEADERS)
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                reason, wait_seconds = f"no answer ({type(error).__name__})", None
+            else:
+                if response.is_success:
+                    return
+                reason = f"answered {response.status_code}"
+                wait_seconds = retry_after_seconds(response.headers, time.time())
+                if response.status_code not in RETRIED_STATUSES:
+                    raise RemoteWriteError(f"{self._url} {reason}; {_remedy(response)}")
+            backoff_seconds = random.uniform(0, min(2.0**attempt, LONGEST_BACKOFF_SECONDS))  # noqa: S311 - jitter
+            if attempt < MAX_TRIES:
+                await self._sleep(min(max(wait_seconds or 0.0, backoff_seconds), LONGEST_BACKOFF_SECONDS))
+        raise RemoteWriteError(f"{self._url} {reason}, {MAX_TRIES} times; the same command begins anew")
+
+
+def _remedy(response: httpx.Response) -> str:
+    if "out of bounds" in response.text or "out of order" in response.text or "too old" in response.text:
+        return "set storage.tsdb.out_of_order_time_window of that Prometheus above the age of the history"
+    if response.status_code in (401, 403):
+        return "give --prometheus.username and --prometheus.password-file, or --prometheus.bearer-token-file"
+    if response.status_code == 404:
+        return "check the path, such as /api/v1/write, and that Prometheus runs with --web.enable-remote-write-receiver"
+    return "look into its log for what it does not like"
