@@ -150,9 +150,14 @@ def counted(
     family: Family, labels: tuple[str, ...], since_ms: int, begins_ms: Iterable[int], ends_ms: Iterable[int] = ()
 ) -> Steps:
     """Count what has begun and not ended, as a series that is 0 from `since_ms` on. Times come in any order."""
-    begins = ((time, 1) for time in sorted(begins_ms))
-    ends = ((time, -1) for time in sorted(ends_ms))
+    begins = ((time, 1) for time in _sorted(begins_ms))
+    ends = ((time, -1) for time in _sorted(ends_ms))
     return summed(family, labels, since_ms, merge(begins, ends, key=itemgetter(0)))
+
+
+def _sorted(times_ms: Iterable[int]) -> "array[int]":
+    """Sort into 8 bytes for each, where a list of numbers takes 40."""
+    return array("q", sorted(times_ms))
 
 
 def stepped(snapshots: Iterable[tuple[int, Iterable[Sample]]]) -> list[Steps]:

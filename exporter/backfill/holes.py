@@ -67,7 +67,7 @@ class Holes:
 
     def __init__(self, http: httpx.AsyncClient, url: str, labels: Mapping[str, str]) -> None:
         self._http = http
-        self._url = url.rstrip("/") + "/api/v1/query_range"
+        self.url = url.rstrip("/") + "/api/v1/query_range"
         self._labels = labels
 
     async def held(self, family: Family, target: str, span: Span) -> Mapping[Key, Held]:
@@ -99,12 +99,12 @@ class Holes:
             "step": str(span.step_seconds),
         }
         try:
-            response = await self._http.post(self._url, data=params)
+            response = await self._http.post(self.url, data=params)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise HolesError(f"--gaps: no answer from {self._url} ({type(error).__name__})") from None
+            raise HolesError(f"--gaps: no answer from {self.url} ({type(error).__name__})") from None
         if response.status_code != 200:
-            raise HolesError(f"--gaps: {self._url} answered {response.status_code} instead of a range of samples")
+            raise HolesError(f"--gaps: {self.url} answered {response.status_code} instead of a range of samples")
         try:
             return msgspec.json.decode(response.content, type=Answer).data.result
         except msgspec.DecodeError:
-            raise HolesError(f"--gaps: {self._url} does not answer as Prometheus does") from None
+            raise HolesError(f"--gaps: {self.url} does not answer as Prometheus does") from None

@@ -50,7 +50,8 @@ class Job:
             for part in unit.parts
             for collector in part.collectors
         ]
-        spoken = (__version__, start_seconds, end_seconds, step_seconds, sorted(self.labels.items()), sources)
+        asked = self.holes.url if self.holes else ""
+        spoken = (__version__, start_seconds, end_seconds, step_seconds, sorted(self.labels.items()), sources, asked)
         return hashlib.sha256(repr(spoken).encode()).hexdigest()
 
 
