@@ -62,7 +62,7 @@ class DatedAssignment(Assignment, kw_only=True, rename="camel"):
     def state_at(self, second: int) -> str:
         """Return one of STATES, as a poll at the time would have."""
         is_finished = 0 < (self.finished_at or 0) <= second
-        is_expired = not is_finished and 0 < (self.deadline_at or 0) <= second
+        is_expired = 0 < (self.deadline_at or 0) <= second
         is_started = 0 < (self.started_at or 0) <= second
         return Assignment(self.user, 0, 0, is_started, is_finished, is_expired).state
 
