@@ -210,7 +210,7 @@ async def _send(job: Job, span: Span, http: httpx.AsyncClient, url: str) -> None
             await give(unit, pasts, sink, span, progress, who, job.holes)
             progress.left_out += left_out
         await sink.close()
-    click.echo("\n".join(summary(f"sent to {url}", span, progress)))
+    click.echo("\n".join(summary(f"sent to {sink.where}", span, progress)))
     for line in label_warnings(job.labels):
         click.echo(f"warning: {line}", err=True)
 
@@ -220,6 +220,8 @@ def address(url: str, flag: str) -> str:
     parts = httpx.URL(url) if "://" in url else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.host:
         raise click.BadParameter("write the full address, such as http://localhost:9090", param_hint=flag)
+    if flag == "--gaps" and parts.query:
+        raise click.BadParameter("must be the address of the server, without a query", param_hint=flag)
     if parts.userinfo:
         raise click.BadParameter("must not hold a login; give --prometheus.username", param_hint=flag)
     return url

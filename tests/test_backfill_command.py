@@ -1,5 +1,6 @@
 """The command `backfill`: which moments its flags mean, what it refuses, and what it tells the operator to do."""
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from exporter.backfill.advice import commands, summary, warnings
-from exporter.backfill.display import Bar, Lines
+from exporter.backfill.display import Bar, Lines, watcher
 from exporter.backfill.partial import Progress
 from exporter.backfill_command import Login, span_of
 from exporter.cli import main
@@ -74,6 +75,7 @@ def test_a_wrong_name_is_refused_with_those_that_there_are(site_config: Path) ->
         (("--remote-write=localhost:9090",), "the full address"),
         (("--remote-write=http://ada:s3cret@localhost/api/v1/write",), "--prometheus.username"),
         (("--output=h.om", "--gaps=ftp://localhost"), "the full address"),
+        (("--output=h.om", "--gaps=http://localhost?token=s3cret"), "without a query"),
         (("--output=h.om", "--prometheus.username=ada"), "--prometheus.password-file"),
         (("--output=h.om", "--label=course=x"), "konstantly_course_info has a label course of its own"),
     ],
@@ -153,6 +155,23 @@ class FakeBar:
     def update(self, steps: int, text: str) -> None:
         self.pos += steps
         self.texts.append(text)
+
+
+class Terminal(io.StringIO):
+    """A stream that people look at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar_that_ends_full() -> None:
+    terminal = Terminal()
+
+    with watcher(["fake/people"], terminal) as who:
+        who.reading("fake/people", "one")
+
+    assert "reading one: fake/people" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
 
 
 def test_on_a_terminal_a_bar_says_where_it_is_and_how_fast() -> None:

@@ -69,7 +69,10 @@ WriteRequest = _message_class()
 
 
 class RemoteWrite:
-    """A sink that sends; `close` sends what is left. `labels` are what Prometheus adds to a scrape."""
+    """A sink that sends; `close` sends what is left. `labels` are what Prometheus adds to a scrape.
+
+    `where` is the address without its query, which may hold a token.
+    """
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class RemoteWrite:
     ) -> None:
         self._http = http
         self._url = url
+        self.where = str(httpx.URL(url).copy_with(query=None))
         self._labels = labels
         self._span = span
         self._sleep = sleep
@@ -134,11 +138,11 @@ class RemoteWrite:
                 reason = f"answered {response.status_code}"
                 wait_seconds = retry_after_seconds(response.headers, time.time())
                 if response.status_code not in RETRIED_STATUSES:
-                    raise RemoteWriteError(f"{self._url} {reason}; {_remedy(response)}")
+                    raise RemoteWriteError(f"{self.where} {reason}; {_remedy(response)}")
             backoff_seconds = random.uniform(0, min(2.0**attempt, LONGEST_BACKOFF_SECONDS))  # noqa: S311 - jitter
             if attempt < MAX_TRIES:
                 await self._sleep(min(max(wait_seconds or 0.0, backoff_seconds), LONGEST_BACKOFF_SECONDS))
-        raise RemoteWriteError(f"{self._url} {reason}, {MAX_TRIES} times; the same command begins anew")
+        raise RemoteWriteError(f"{self.where} {reason}, {MAX_TRIES} times; the same command begins anew")
 
 
 def _remedy(response: httpx.Response) -> str:

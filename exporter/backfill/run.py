@@ -75,7 +75,7 @@ async def write(job: Job, span: Span, file: PartialFile, progress: Progress, wat
         for unit in job.units:
             if unit.name not in progress.units:
                 pasts, left_out = await read(job, unit, span, watcher)
-                await give(unit, pasts, Lines(timestamps, out, job.labels), span, progress, watcher, job.holes)
+                await give(unit, pasts, FileSink(timestamps, out, job.labels), span, progress, watcher, job.holes)
                 progress.left_out += left_out
                 progress.units.append(unit.name)
                 file.save(out, progress)
@@ -83,7 +83,7 @@ async def write(job: Job, span: Span, file: PartialFile, progress: Progress, wat
         file.finish(out)
 
 
-class Lines:
+class FileSink:
     """A sink that writes OpenMetrics; a family without samples leaves no trace."""
 
     def __init__(self, timestamps: Timestamps, out: IO[bytes], labels: Mapping[str, str]) -> None:

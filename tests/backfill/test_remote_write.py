@@ -39,7 +39,11 @@ async def send(
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http:
         sink = RemoteWrite(
-            http, "http://prometheus.test/api/v1/write", {"job": "engagement"}, SPAN, (clock or Clock()).sleep
+            http,
+            "http://prometheus.test/api/v1/write?token=s3cret",
+            {"job": "engagement"},
+            SPAN,
+            (clock or Clock()).sleep,
         )
         await sink.family(PLACES)
         await sink.series("crowd", Steps(PLACES, ("a", "")), runs)
@@ -113,4 +117,5 @@ async def test_a_refusal_says_what_to_do_and_does_not_repeat_the_server(answer: 
         await send(lambda _: answer, Run(0, 1, 1.0))
 
     assert "bob@example.org" not in str(refused.value)
+    assert "s3cret" not in str(refused.value)
     assert "elsewhere" not in str(refused.value)
