@@ -1,6 +1,7 @@
 """The law of history: what a collector tells of the past is what it exposed then, for sixty days of every platform."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -61,10 +62,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(simulated: Organisation) -> AsyncIterator[World]:
+async def world(simulated: Organisation, top: int = 100) -> AsyncIterator[World]:
     clock = Clock()
     async with serve(simulated, clock.now, options=GENEROUS_LIMITS) as site:
         text = configuration(site).replace("requests_per_second: 50", "requests_per_second: 100000")
+        text = text.replace("attempts: {", f"attempts: {{courses: {{top: {top}}}, ")
         config = parse(read(text, "config.yaml", {}), Path(), installed())
         yield World(clock, config.targets, make_clients(config.targets, ApiMetrics(CollectorRegistry()), clock.unix))
 
@@ -105,10 +107,12 @@ def told(past: Past, known: Iterable[Known], wanted: tuple[Fidelity, ...], momen
     }
 
 
-async def polled(world: World, history: History[Any], target: Target) -> dict[datetime, list[Sample]]:
+async def polled(
+    world: World, history: History[Any], target: Target, moments: Sequence[datetime] = MOMENTS
+) -> dict[datetime, list[Sample]]:
     """What the collectors of the history expose at every moment."""
     polls: dict[datetime, list[Sample]] = {}
-    for moment in MOMENTS:
+    for moment in moments:
         world.clock.moment = moment
         polls[moment] = []
         for collector in enabled_collectors(target):
@@ -177,3 +181,25 @@ async def test_the_past_is_what_was_exposed(simulated: Organisation, name: str, 
         known_ids = ids_of(told(past, history.known, (*EXACT, Fidelity.MIDNIGHT), moment))
         assert {key for key in live_names if key[1][0] in known_ids} <= names.keys(), moment
     assert compared >= len(MOMENTS)
+
+
+def over_courses(values: Values) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Sums over the first label."""
+    sums: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for (name, labels), value in values.items():
+        sums[name, labels[1:]] += value  # type: ignore[assignment]
+    return dict(sums)
+
+
+async def test_with_few_courses_of_their_own_the_others_still_make_up_the_whole(simulated: Organisation) -> None:
+    """The courses are those that are chosen now, so polls may have chosen others; the sums are what polls exposed."""
+    history = next(one for one in installed()["learning360"].histories if one.collectors == ("attempts",))
+    async with world(simulated, top=5) as site:
+        target = next(target for target in site.targets if target.settings.name == "learning")
+        polls = await polled(site, history, target, MOMENTS[::20])
+        past = await past_of(site, history, target)
+
+    for moment, samples in polls.items():
+        found = told(past, history.known, EXACT, moment)
+        assert over_courses(found) == over_courses(exposed(samples, history.known, EXACT)), moment
+        assert len({labels[0] for _, labels in found}) <= 6
