@@ -52,7 +52,7 @@ preview: $(VENV)/.dev tools ## draw the dashboards with Grafana's libraries; nee
 
 lock: $(VENV)/.dev ## resolve the dependencies anew, with hashes
 	$(PIP) install uv
-	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast --extra remote-write -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet $(LOCK) --group build -o requirements/build.txt
 	$(BIN)/uv pip compile --quiet $(LOCK) pyproject.toml --extra fast --extra remote-write --group build --group dev -o requirements/dev.txt
 
