@@ -167,7 +167,7 @@ async def backfill_history(
 ) -> None:
     """Write the file, or go on with it, or send, and print what to do next.
 
-    Raises CollectError, PartialError, HolesError, RemoteWriteError, OSError and click's errors for flags.
+    Raises CollectError, BackfillError, OSError and click's errors for flags.
     """
     check_labels(job)
     span = span_of(start, end, step_seconds, job.now())

@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry
 
 from exporter import __version__, app, collection, jobs, logs, platform, process, reference
 from exporter.backfill.run import Job
-from exporter.backfill.units import ChoiceError, units
+from exporter.backfill.units import units
 from exporter.backfill_command import Login, backfill_history, backfill_options
 from exporter.config import Config, Target, load, parse
-from exporter.errors import BackfillError, CollectError, ConfigError, State
+from exporter.errors import BackfillError, ChoiceError, CollectError, ConfigError, State
 from exporter.exposition import Format, samples_page
 from exporter.metrics import TARGET_LABEL, Sample
 from exporter.plan import lines, plan

@@ -2,6 +2,7 @@
 
 EngagementError
   ConfigError            refuse to start (or to reload): the operator mends the file
+  ChoiceError            a command names what there is not: refuse it as wrong usage
   BackfillError          a history cannot be written or sent: the operator mends what the message names
   CollectError           this run failed: keep the last complete result, show the state, try again at the next run
     UnauthorizedError      unauthorized      the credential was refused
@@ -65,6 +66,10 @@ class ConfigError(EngagementError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class ChoiceError(EngagementError):
+    """A name of a target or collector that nothing is called; the message names those that there are."""
 
 
 class BackfillError(EngagementError):

@@ -24,10 +24,6 @@ Held = Sequence[tuple[int, int]]
 """Positions of moments with samples, as ranges with exclusive ends, in order."""
 
 
-class HolesError(BackfillError):
-    """The server cannot tell what it has; the message says which address and status."""
-
-
 class Vector(Struct):
     """A series of a range query; values are [Unix time, text]."""
 
@@ -71,7 +67,7 @@ class Holes:
         self._labels = labels
 
     async def held(self, family: Family, target: str, span: Span) -> Mapping[Key, Held]:
-        """Return the moments of the span that the target's series of the family have. Raises HolesError."""
+        """Return the moments of the span that the target's series of the family have. Raises BackfillError."""
         found: dict[Key, list[tuple[int, int]]] = {}
         for first in range(0, span.count, MOMENTS_AT_ONCE):
             last = min(first + MOMENTS_AT_ONCE, span.count) - 1
@@ -101,10 +97,10 @@ class Holes:
         try:
             response = await self._http.post(self.url, data=params)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise HolesError(f"--gaps: no answer from {self.url} ({type(error).__name__})") from None
+            raise BackfillError(f"--gaps: no answer from {self.url} ({type(error).__name__})") from None
         if response.status_code != 200:
-            raise HolesError(f"--gaps: {self.url} answered {response.status_code} instead of a range of samples")
+            raise BackfillError(f"--gaps: {self.url} answered {response.status_code} instead of a range of samples")
         try:
             return msgspec.json.decode(response.content, type=Answer).data.result
         except msgspec.DecodeError:
-            raise HolesError(f"--gaps: {self.url} does not answer as Prometheus does") from None
+            raise BackfillError(f"--gaps: {self.url} does not answer as Prometheus does") from None

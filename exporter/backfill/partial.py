@@ -16,10 +16,6 @@ from exporter.errors import BackfillError
 BUFFER_BYTES = 2**20
 
 
-class PartialError(BackfillError):
-    """What lies beside the output cannot be gone on with; the message says what to do."""
-
-
 class Progress(Struct):
     """What is finished: `fingerprint` is of the command that wrote it, `end_seconds` where its span ends."""
 
@@ -41,21 +37,21 @@ class PartialFile:
         self._progress = output.with_name(output.name + ".progress")
 
     def load(self, fingerprint: str) -> Progress | None:
-        """Return what an earlier run of the same command has finished, None without one. Raises PartialError."""
+        """Return what an earlier run of the same command has finished, None without one. Raises BackfillError."""
         try:
             progress = msgspec.json.decode(self._progress.read_bytes(), type=Progress)
             size_bytes = self._partial.stat().st_size
         except FileNotFoundError:
             return None
         except msgspec.DecodeError:
-            raise PartialError(f"{self._progress} is damaged; remove it to begin anew") from None
+            raise BackfillError(f"{self._progress} is damaged; remove it to begin anew") from None
         if progress.fingerprint != fingerprint:
-            raise PartialError(
+            raise BackfillError(
                 f"{self._partial} was begun by another command or configuration; "
                 f"repeat that one, or remove {self._progress} to begin anew, or choose another --output"
             )
         if size_bytes < progress.size_bytes:
-            raise PartialError(f"{self._partial} is shorter than its progress says; remove {self._progress}")
+            raise BackfillError(f"{self._partial} is shorter than its progress says; remove {self._progress}")
         return progress
 
     def open(self, progress: Progress) -> IO[bytes]:

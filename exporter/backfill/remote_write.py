@@ -30,10 +30,6 @@ HEADERS = {
 }
 
 
-class RemoteWriteError(BackfillError):
-    """The server did not take samples; the message says what it answered and what to do."""
-
-
 _FIELDS = {
     "Label": (("name", 1, "string"), ("value", 2, "string")),
     "Sample": (("value", 1, "double"), ("timestamp", 2, "int64")),
@@ -107,7 +103,7 @@ class RemoteWrite:
                 self._samples += 1
 
     async def close(self) -> None:
-        """Send what has not been sent. Raises RemoteWriteError."""
+        """Send what has not been sent. Raises BackfillError."""
         if self._samples:
             await self._send()
 
@@ -138,11 +134,11 @@ class RemoteWrite:
                 reason = f"answered {response.status_code}"
                 wait_seconds = retry_after_seconds(response.headers, time.time())
                 if response.status_code not in RETRIED_STATUSES:
-                    raise RemoteWriteError(f"{self.where} {reason}; {_remedy(response)}")
+                    raise BackfillError(f"{self.where} {reason}; {_remedy(response)}")
             backoff_seconds = random.uniform(0, min(2.0**attempt, LONGEST_BACKOFF_SECONDS))  # noqa: S311 - jitter
             if attempt < MAX_TRIES:
                 await self._sleep(min(max(wait_seconds or 0.0, backoff_seconds), LONGEST_BACKOFF_SECONDS))
-        raise RemoteWriteError(f"{self.where} {reason}, {MAX_TRIES} times; the same command begins anew")
+        raise BackfillError(f"{self.where} {reason}, {MAX_TRIES} times; the same command begins anew")
 
 
 def _remedy(response: httpx.Response) -> str:

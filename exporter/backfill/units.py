@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.config import Config, Target
-from exporter.errors import EngagementError
+from exporter.errors import ChoiceError
 from exporter.metrics import Family
 from exporter.platform import Collector, History, Platform, is_enabled
-
-
-class ChoiceError(EngagementError):
-    """A name of a target or collector that nothing is called; the message names those that there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.backfill.holes import MOMENTS_AT_ONCE, Holes, HolesError, held_key, without
+from exporter.backfill.holes import MOMENTS_AT_ONCE, Holes, held_key, without
+from exporter.errors import BackfillError
 from exporter.history import Run, Span, Steps
 from exporter.metrics import Family
 
@@ -89,7 +90,7 @@ async def test_a_long_span_is_asked_for_in_pieces_and_put_together() -> None:
     ],
 )
 async def test_a_server_that_cannot_tell_is_named(answer: httpx.Response, words: str) -> None:
-    with pytest.raises(HolesError, match=words):
+    with pytest.raises(BackfillError, match=words):
         await held(lambda _: answer)
 
 
@@ -97,5 +98,5 @@ async def test_a_server_that_is_away_is_named() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(HolesError, match=r"no answer from http://prometheus\.test/api/v1/query_range"):
+    with pytest.raises(BackfillError, match=r"no answer from http://prometheus\.test/api/v1/query_range"):
         await held(refuse)

@@ -6,7 +6,8 @@ import cramjam
 import httpx
 import pytest
 
-from exporter.backfill.remote_write import MAX_TRIES, SAMPLES_PER_REQUEST, RemoteWrite, RemoteWriteError, WriteRequest
+from exporter.backfill.remote_write import MAX_TRIES, SAMPLES_PER_REQUEST, RemoteWrite, WriteRequest
+from exporter.errors import BackfillError
 from exporter.history import Run, Span, Steps
 from exporter.metrics import Family
 from tests.fakes import Clock
@@ -98,7 +99,7 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
     def refuse(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(RemoteWriteError, match=f"no answer .ConnectError., {MAX_TRIES} times"):
+    with pytest.raises(BackfillError, match=f"no answer .ConnectError., {MAX_TRIES} times"):
         await send(refuse, Run(0, 1, 1.0))
 
 
@@ -113,7 +114,7 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
     ],
 )
 async def test_a_refusal_says_what_to_do_and_does_not_repeat_the_server(answer: httpx.Response, remedy: str) -> None:
-    with pytest.raises(RemoteWriteError, match=remedy) as refused:
+    with pytest.raises(BackfillError, match=remedy) as refused:
         await send(lambda _: answer, Run(0, 1, 1.0))
 
     assert "bob@example.org" not in str(refused.value)

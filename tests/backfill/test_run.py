@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from exporter.api.client import Client
-from exporter.backfill.partial import PartialError, PartialFile, Progress
+from exporter.backfill.partial import PartialFile, Progress
 from exporter.backfill.run import Job, write
-from exporter.backfill.units import ChoiceError, units
+from exporter.backfill.units import units
 from exporter.backfill_command import Login, backfill_history
 from exporter.config import Config, Target
-from exporter.errors import CollectError, UnauthorizedError
+from exporter.errors import BackfillError, ChoiceError, CollectError, UnauthorizedError
 from exporter.history import Fidelity, Known, Past, Span, Steps
 from exporter.metrics import Family
 from exporter.platform import History, Platform, no_history
@@ -196,9 +196,9 @@ async def test_the_parts_of_another_command_are_refused(tmp_path: Path, change: 
     with pytest.raises(CollectError):
         await run(job(tmp_path / "h.om", Site(down={"/places"})))
 
-    with pytest.raises(PartialError, match=r"h\.om\.partial was begun by another command"):
+    with pytest.raises(BackfillError, match=r"h\.om\.partial was begun by another command"):
         await run(change(tmp_path / "h.om"))
-    with pytest.raises(PartialError):
+    with pytest.raises(BackfillError):
         await run(job(tmp_path / "h.om", Site()), end=SPAN.end_seconds)
 
 
@@ -211,7 +211,7 @@ async def test_damaged_parts_are_refused_with_a_remedy(tmp_path: Path, progress:
     else:
         (tmp_path / "h.om.progress").write_bytes(progress)
 
-    with pytest.raises(PartialError, match=remedy):
+    with pytest.raises(BackfillError, match=remedy):
         await run(job(tmp_path / "h.om", Site()))
 
 
