@@ -14,8 +14,8 @@ help: ## list the targets
 demo: $(VENV)/.runtime ## run with a simulated organisation, no credentials needed
 	$(BIN)/engagement-exporter demo
 
-demo-stack: $(VENV)/.runtime tools ## the same with Prometheus, its rules, and Alertmanager
-	$(BIN)/python -m prometheus.demo_stack
+demo-stack: $(VENV)/.runtime tools ## the same with Prometheus, its rules, and Alertmanager; HISTORY=30d adds the past
+	$(BIN)/python -m prometheus.demo_stack $(if $(HISTORY),--history=$(HISTORY))
 
 test: $(VENV)/.dev tools ## run all tests with branch coverage
 	rm -f .coverage .coverage.*

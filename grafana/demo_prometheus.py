@@ -2,8 +2,7 @@
 
 import asyncio
 import socket
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ import httpx
 from exporter.demo.configuration import configuration
 from exporter.demo.organisation import Organisation
 from exporter.demo.server import GENEROUS_LIMITS, Demo, serve
+from prometheus.demo_history import COMMAND, make_blocks
 
 HOST = "127.0.0.1"
 LABELS = {"job": "engagement", "instance": "exporter:10360"}
 LOOKBACK = "24h5m"
 """The past has one sample a day at most, so each stands for the day after it."""
 PATIENCE_SECONDS = 120
-COMMAND = Path(sys.executable).with_name("engagement-exporter")
 
 _SCRAPE = """\
 global: {{scrape_interval: {interval}s, scrape_timeout: {interval}s}}
@@ -50,7 +49,7 @@ async def stack(
     `history` is OpenMetrics with the `LABELS` and ends at least three hours ago: Prometheus refuses to scrape what lies
     before the end of a block.
     """
-    await _load(history, folder / "tsdb")
+    await make_blocks(history, folder / "tsdb")
     async with serve(simulated, lambda: datetime.now(UTC), options=GENEROUS_LIMITS) as platforms:
         config = folder / "config.yaml"
         config.write_text(configuration(platforms), encoding="utf-8")
@@ -72,24 +71,6 @@ async def stack(
             ):
                 await _until(http, f"http://{own}/api/v1/query?query=engagement_build_info", '"metric"')
                 yield Stack(f"http://{own}", platforms)
-
-
-async def _load(history: Path, storage: Path) -> None:
-    """Raises RuntimeError with promtool's words when it refuses the file."""
-    promtool = await asyncio.create_subprocess_exec(
-        "promtool",
-        "tsdb",
-        "create-blocks-from",
-        "--max-block-duration=8760h",
-        "openmetrics",
-        history,
-        storage,
-        stdout=DEVNULL,
-        stderr=PIPE,
-    )
-    _, said = await promtool.communicate()
-    if promtool.returncode != 0:
-        raise RuntimeError(f"promtool made no blocks: {said.decode()}")
 
 
 def free_port() -> int:

@@ -16,7 +16,7 @@ targets:
     platform: konstantly
     url: $konstantly_url
     api_key: $konstantly_api_key
-    requests_per_second: 50
+    requests_per_second: $requests_per_second
     collectors:
       statistics: {interval: 10s}
       groups: on
@@ -27,7 +27,7 @@ targets:
     url: $viktor_url
     token: $viktor_token
     org_domain: $viktor_org_domain
-    requests_per_second: 50
+    requests_per_second: $requests_per_second
     collectors:
       users: on
       developers: on
@@ -40,7 +40,7 @@ targets:
     platform: pybossa
     url: $pybossa_url
     api_key: $pybossa_api_key
-    requests_per_second: 50
+    requests_per_second: $requests_per_second
     collectors:
       stats: {interval: 10s}
       globalstats: {interval: 10s}
@@ -51,7 +51,7 @@ targets:
     url: $learning360_url
     client_id: $learning360_client_id
     client_secret: $learning360_client_secret
-    requests_per_second: 50
+    requests_per_second: $requests_per_second
     collectors:
       users: on
       courses: on
@@ -68,7 +68,7 @@ targets:
     api_version: v1
     company_id: $learning360_company_id
     api_key: $learning360_api_key
-    requests_per_second: 50
+    requests_per_second: $requests_per_second
     collectors:
       users: on
       courses: on
@@ -79,9 +79,10 @@ targets:
 """)
 
 
-def configuration(demo: Demo) -> str:
+def configuration(demo: Demo, requests_per_second: int = 50) -> str:
     """The YAML text; the two targets `learning` and `learning-v1` poll the same platform by either API version."""
     return _TEMPLATE.substitute(
+        requests_per_second=requests_per_second,
         konstantly_url=demo.konstantly.url,
         konstantly_api_key=konstantly.API_KEY,
         viktor_url=demo.viktor.url,
