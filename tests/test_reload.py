@@ -13,15 +13,16 @@ import pytest
 import structlog.testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter import app
 from exporter.api.client import Client
 from exporter.app import Exporter
 from exporter.config import Config, Target
 from exporter.difference import Difference, difference
 from exporter.errors import ConfigError, Problem, RateLimitedError, State
-from exporter.exposition import LARGE_SAMPLES, Format
+from exporter.exposition import Format, published_lines
 from exporter.file_stamp import stamps
-from exporter.metrics import Sample
-from exporter.snapshot import Key
+from exporter.metrics import Family, Sample
+from exporter.snapshot import Entry, Key
 from exporter.storage import Storage
 from tests.command import until
 from tests.fakes import PEOPLE, PLACES, make_target
@@ -33,14 +34,13 @@ SUCCESS = "engagement_collector_last_success_timestamp_seconds"
 class Platform:
     """Counts its runs; those after the first `free_runs` wait until `release` is set. Asks for a pause if told to."""
 
-    def __init__(self, free_runs: int = 1_000, pause_seconds: float = 0.0, places: int = 1) -> None:
+    def __init__(self, free_runs: int = 1_000, pause_seconds: float = 0.0) -> None:
         self.runs: list[str] = []
         self.clients: list[Client] = []
         self.cancelled = 0
         self.release = asyncio.Event()
         self._free_runs = free_runs
         self._pause_seconds = pause_seconds
-        self._places = places
 
     async def people(self, client: Client, settings: Any, now: datetime) -> list[Sample]:
         await self._run(client, "people")
@@ -48,7 +48,7 @@ class Platform:
 
     async def places(self, client: Client, settings: Any, now: datetime) -> list[Sample]:
         await self._run(client, "places")
-        return [PLACES.sample(3, place=str(number)) for number in range(self._places)]
+        return [PLACES.sample(3, place="0")]
 
     async def _run(self, client: Client, name: str) -> None:
         self.runs.append(name)
@@ -246,18 +246,33 @@ async def test_a_pause_that_the_platform_asked_for_outlives_the_client() -> None
         assert len(platform.runs) == asked
 
 
-async def test_a_result_that_is_being_published_is_published_whole_before_its_client_is_replaced() -> None:
-    platform = Platform(places=LARGE_SAMPLES)
+async def test_a_result_that_is_being_published_is_published_whole_before_its_client_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendering, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_render(entry: Entry) -> dict[Family, bytes]:
+        if entry.key == PLACES_KEY:
+            rendering.set()
+            await go_on.wait()
+        return published_lines(entry)
+
+    monkeypatch.setattr(app, "render", slow_render)
+    platform = Platform(free_runs=2)
     file = File(platform.target(interval="1h"))
     async with running(file) as exporter:
-        started = exporter.snapshot[PLACES_KEY].runs
-        while exporter.snapshot[PLACES_KEY].runs == started:  # noqa: ASYNC110 - rendering has begun in a thread
-            await asyncio.sleep(0)
+        await asyncio.wait_for(rendering.wait(), 5)
         file.write(platform.target(interval="1h", concurrency=3))
+        reloading = asyncio.create_task(exporter.reload())
 
-        await exporter.reload()
+        async def waits_or_has_ended() -> bool:
+            return exporter.next_run_at(PLACES_KEY) is None or reloading.done()
 
-        assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
+        await until(waits_or_has_ended)
+        go_on.set()
+        await reloading
+
+        assert series(exporter, "fake_places") == {("0", "site"): 3}
 
 
 async def test_a_wrong_file_changes_nothing_and_is_told() -> None:
