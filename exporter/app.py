@@ -141,7 +141,9 @@ class Exporter:
             else _restored(job.entry(), records.get(job.key), self._now())
             for job in parts.jobs.values()
         )
-        self._exposition.arrange(_families(parts.config), [job.key for job in old.jobs.values() if job.key not in kept])
+        gone = [job.key for job in old.jobs.values() if job.key not in kept]
+        self._exposition.arrange(_families(parts.config), gone)
+        self._run_log.forget(gone)
         for entry in self.snapshot:
             if entry.key not in kept:
                 self._exposition.publish(entry, published_lines(entry))

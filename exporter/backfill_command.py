@@ -199,7 +199,9 @@ async def _send(job: Job, span: Span, http: httpx.AsyncClient, url: str) -> None
     try:
         from exporter.backfill.remote_write import RemoteWrite  # noqa: PLC0415 - its libraries are an extra
     except ImportError:
-        raise click.UsageError("--remote-write needs pip install 'engagement-exporter[remote-write]'") from None
+        raise click.UsageError(
+            "--remote-write needs the extra remote-write: pip install '.[remote-write]' in the project's folder"
+        ) from None
     if job.output is not None:
         raise click.UsageError("give either --output or --remote-write")
     progress = Progress("", span.end_seconds)

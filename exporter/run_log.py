@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -77,6 +77,11 @@ class RunLog:
     def skipped(self, key: Key, reason: str) -> None:
         """Log a run that was due and not started."""
         self._warn(key, reason, "run skipped", {"target": key.target, "collector": key.collector, "reason": reason})
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """End the trouble of collectors that are no longer there, or no longer read the same source."""
+        for key in keys:
+            self._troubles.pop(key, None)
 
     def _warn(self, key: Key, way: str, event: str, facts: Mapping[str, object]) -> None:
         now = self._now()

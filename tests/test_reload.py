@@ -275,6 +275,25 @@ async def test_a_result_that_is_being_published_is_published_whole_before_its_cl
         assert series(exporter, "fake_places") == {("0", "site"): 3}
 
 
+async def test_the_trouble_of_a_target_that_left_is_not_held_against_one_of_the_same_name() -> None:
+    file = File(Platform(pause_seconds=1).target(interval="1h"))
+    with structlog.testing.capture_logs() as logs:
+        async with running(file) as exporter:
+            await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+            file.write(Platform().target("other"))
+            await exporter.reload()
+            file.write(Platform().target(interval="1h"))
+            await exporter.reload()
+            await until_ran(exporter, PEOPLE_KEY)
+
+    [well] = [
+        log
+        for log in logs
+        if log["event"] == "run" and log["state"] == "ok" and log["collector"] == "people" and log["target"] == "site"
+    ]
+    assert "warnings" not in well
+
+
 async def test_a_wrong_file_changes_nothing_and_is_told() -> None:
     platform = Platform()
     file = File(platform.target())
