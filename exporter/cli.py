@@ -1,6 +1,5 @@
 """The command line: flags, commands, and how errors reach the person who typed them."""
 
-import asyncio
 import json
 import os
 import platform as python_platform
@@ -18,7 +17,7 @@ import click
 import httpx
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, app, collection, jobs, logs, platform, process, reference
+from exporter import __version__, app, collection, event_loop, jobs, logs, platform, process, reference
 from exporter.backfill.run import Job
 from exporter.backfill.units import units
 from exporter.backfill_command import Login, backfill_history, backfill_options
@@ -135,7 +134,7 @@ def run(
             process.allow_many_sockets()
         if route_prefix is None:
             route_prefix = external_path(external_url) if external_url else ""
-        asyncio.run(process.serve(exporter, sockets, telemetry_path, route_prefix, guard, external_url))
+        event_loop.run(process.serve(exporter, sockets, telemetry_path, route_prefix, guard, external_url))
 
 
 @main.command()
@@ -155,7 +154,7 @@ def check(config_file: Path, web_config_file: Path | None, with_probe: bool, wit
     code = 0
     if with_plan and not _print_plan(config):
         code = EXIT_CONFIGURATION
-    if with_probe and not asyncio.run(_print_probe(config)):
+    if with_probe and not event_loop.run(_print_probe(config)):
         code = EXIT_PLATFORM
     sys.exit(code)
 
@@ -195,7 +194,7 @@ def poll(config_file: Path, target_name: str, collector_name: str | None, form: 
     if not chosen:
         names = ", ".join(collector.name for collector in collectors)
         raise click.BadParameter(f"no collector is named {collector_name}; there are {names}", param_hint="--collector")
-    results = asyncio.run(_run_once(target, chosen))
+    results = event_loop.run(_run_once(target, chosen))
     for collector, result in zip(chosen, results, strict=True):
         if result.state is not State.OK:
             click.echo(f"{target_name}: {collector.name}: {result.state}: {result.error}; {result.remedy}", err=True)
@@ -253,7 +252,7 @@ def backfill(
     try:
         job = Job(units(config, targets, collectors), labels, output, clients, time.time)
         login = Login(username, password_file, token_file)
-        asyncio.run(backfill_history(job, start, end, step_seconds, remote_write, gaps, login))
+        event_loop.run(backfill_history(job, start, end, step_seconds, remote_write, gaps, login))
     except ChoiceError as error:
         raise click.UsageError(str(error)) from None
     except CollectError as error:
@@ -282,7 +281,7 @@ def demo(addresses: list[tuple[str, int]], telemetry_path: str, log_level: str, 
     """Run with a simulated organisation instead of real platforms; needs no credentials. Stop it with Ctrl-C."""
     logs.configure(log_level, log_format)
     sockets = _listen(addresses)
-    asyncio.run(_demo(sockets, telemetry_path))
+    event_loop.run(_demo(sockets, telemetry_path))
 
 
 async def _demo(sockets: list[socket.socket], telemetry_path: str) -> None:
