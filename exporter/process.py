@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from exporter.app import Exporter
+from exporter.web.accept import Acceptor
 from exporter.web.access import Access
 from exporter.web.connection import BoundedConnection
 from exporter.web.request_log import logged
@@ -49,22 +50,26 @@ async def serve(
     """
     endpoints = below(route_prefix, application(exporter, telemetry_path, external_url))
     tls = access.tls() if access else None
-    server = _Server(
-        uvicorn.Config(
-            logged(access.guard(endpoints) if access else endpoints),
-            http=BoundedConnection,
-            lifespan="off",
-            ws="none",
-            ssl_context_factory=(lambda config, default: tls) if tls else None,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
+    config = uvicorn.Config(
+        logged(access.guard(endpoints) if access else endpoints),
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    config.load()
+    server = _Server(config)
+    served: set[Any] = server.server_state.connections
+
+    def connection() -> asyncio.Protocol:
+        made: asyncio.Protocol = BoundedConnection(config, server.server_state, app_state={})
+        return made
 
     def stop() -> None:
+        acceptor.close()
         server.should_exit = True
 
     async def reload() -> None:
@@ -83,12 +88,14 @@ async def serve(
         loop.add_signal_handler(name, stop)
     loop.add_signal_handler(signal.SIGHUP, start_reload)
     exporter.start()
-    for listener in sockets:
-        host, port = listener.getsockname()[:2]
+    addresses = [listener.getsockname()[:2] for listener in sockets]
+    acceptor = Acceptor(sockets, connection, served, tls)
+    for host, port in addresses:
         logger.info("listening", host=host, port=port, tls=tls is not None)
     try:
-        await server.serve(sockets=list(sockets))
+        await server.serve(sockets=[])  # those that there are have been accepted from by now
     finally:
+        acceptor.close()
         exporter.stop()
         logger.info("stopped")
 

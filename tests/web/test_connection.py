@@ -18,7 +18,7 @@ from exporter.config import Config
 from exporter.errors import State
 from exporter.process import serve
 from exporter.snapshot import Key
-from exporter.web import connection
+from exporter.web import accept, connection
 from exporter.web.connection import Bounds
 from exporter.web.listen import listen
 from tests.fakes import PLACES, make_target
@@ -92,7 +92,7 @@ async def status(client: socket.socket, request: bytes = HEALTH) -> bytes:
 async def test_a_client_that_says_nothing_is_not_waited_for(
     port: int, client: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr(accept, "SILENCE_SECONDS", SHORT_SECONDS)
     with connected(port) as silent:
         await is_ended(silent)
 
@@ -125,6 +125,28 @@ async def test_a_head_without_end_is_refused_before_it_fills_the_memory(client: 
             pass
 
 
+async def test_a_head_that_is_too_long_is_refused_even_when_it_arrives_at_once_and_whole(
+    client: socket.socket,
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with contextlib.suppress(ConnectionError):
+            await loop.sock_sendall(client, HEALTH[:-2] + b"X-Long: " + b"x" * 200_000 + b"\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        assert (await loop.sock_recv(client, 65536)).partition(b" ")[2][:3] in (b"", b"400")
+    await is_ended(client)
+
+
+async def test_a_body_that_goes_on_after_the_answer_is_not_read_without_end(client: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    request = b"POST /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
+    assert (await status(client, request)).startswith(b"HTTP/1.1 405")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await loop.sock_sendall(client, b"x" * 4000)
+
+
 @pytest.mark.parametrize("path", [b"/metrics", b"/metrics?target=site"])
 async def test_an_answer_that_is_not_read_is_cut_off(
     path: bytes, client: socket.socket, monkeypatch: pytest.MonkeyPatch
@@ -150,7 +172,7 @@ async def test_a_deadline_that_was_kept_disturbs_no_later_request(
 async def test_a_new_connection_takes_the_place_of_the_one_that_was_silent_for_longest(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(accept, "MOST_CONNECTIONS", 3)
     with connected(port) as scraper, connected(port) as silent, connected(port) as other:
         for _ in range(3):
             assert await status(scraper) == b"HTTP/1.1 200 OK"
