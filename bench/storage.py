@@ -64,7 +64,7 @@ def build_seconds(folder: Path, is_restoring: bool) -> float:
 
 def save_ms(folder: Path, samples: int) -> tuple[float, float]:
     """Save results; returns milliseconds of the caller, and until the last was in the file, per save."""
-    published = Published(tuple(Sample(FAMILY, (str(n),), n / 3) for n in range(samples)), time.time(), 0)
+    published = Published({FAMILY: tuple(Sample(FAMILY, (str(n),), n / 3) for n in range(samples))}, time.time())
     last = Result(State.OK, time.time(), 0.1)
     records = [
         Record(Source(Key(str(n), "courses"), "bench"), time.time(), 0.0, last, time.time(), published)

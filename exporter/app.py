@@ -17,7 +17,7 @@ from exporter.collection import Result
 from exporter.config import Config
 from exporter.difference import Difference, by_name, difference
 from exporter.errors import ConfigError, State
-from exporter.exposition import Exposition, Format, published_lines, render
+from exporter.exposition import Exposition, Format
 from exporter.jobs import NO_PARTS, Job, Parts, id_of, make_parts
 from exporter.metrics import Family
 from exporter.run_log import RunLog
@@ -145,10 +145,7 @@ class Exporter:
         self._exposition.arrange(_families(parts.config), gone)
         self._run_log.forget(gone)
         for entry in self.snapshot:
-            if entry.key not in kept:
-                self._exposition.publish(entry, published_lines(entry))
-            elif entry is not old_snapshot[entry.key]:
-                self._exposition.update_status(entry)
+            self._exposition.publish(entry, {})
 
         for job_id, job in parts.jobs.items():
             before = old.jobs.get(job_id)
@@ -250,9 +247,10 @@ class Exporter:
         if result.state is not State.OK:
             self._exposition.update_status(entry)
             return
-        lines = await render(entry)
-        entry = self.snapshot[key]  # a skipped run may have been counted in the meantime, or the values dropped for age
-        self._exposition.publish(entry, lines if entry.published else {})
+        # what the others of the target expose may have changed too; all of it is shown at one moment, as it is by then
+        ready = {one.key: await self._exposition.render(one) for one in self.snapshot.of_target(key.target)}
+        for one in self.snapshot.of_target(key.target):
+            self._exposition.publish(one, ready.get(one.key, {}))
 
     def _stored(self, parts: Parts) -> dict[Key, Record]:
         """Return what is stored of the collectors that are not there yet."""
@@ -277,9 +275,10 @@ class Exporter:
 
     async def _beat(self) -> None:
         self._beat_once()
-        for entry in self.snapshot.expire(self._now()):
-            self._exposition.publish(entry, {})
-            logger.warning("values dropped for age", target=entry.key.target, collector=entry.key.collector)
+        for dropped in self.snapshot.expire(self._now()):
+            logger.warning("values dropped for age", target=dropped.key.target, collector=dropped.key.collector)
+            for entry in self.snapshot.of_target(dropped.key.target):
+                self._exposition.publish(entry, {})
 
     def _beat_once(self) -> None:
         self._heartbeat_at = self._now()
@@ -295,10 +294,13 @@ def _families(config: Config) -> list[Family]:
 
 def _continued(entry: Entry, old: Entry) -> Entry:
     """Go on with an entry under new settings; the same object if they say the same."""
-    times = (entry.interval_seconds, entry.max_age_seconds)
-    if times == (old.interval_seconds, old.max_age_seconds):
-        return old
-    return replace(old, interval_seconds=entry.interval_seconds, max_age_seconds=entry.max_age_seconds)
+    new = replace(
+        old,
+        interval_seconds=entry.interval_seconds,
+        max_age_seconds=entry.max_age_seconds,
+        max_series=entry.max_series,
+    )
+    return old if new == old else new
 
 
 def _restored(entry: Entry, record: Record | None, now: float) -> Entry:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from exporter.api.client import Client
@@ -19,6 +20,8 @@ from exporter.tracebacks import traceback_text
 @dataclass(frozen=True, slots=True)
 class Result:
     """What one run gave: samples when `state` is ok, else `error` and `remedy`. `started_at` is Unix time.
+
+    Samples come in the order in which their collector declares the families.
 
     `run_id` and `pages` are those of `exporter.api.run.Run`; a result of an earlier process has neither. `traceback` is
     where a bug of the collector was met.
@@ -76,7 +79,10 @@ async def _collect(
         if not deadline.expired():
             raise
         raise DeadlineError(f"the run did not end within its timeout of {duration_text(settings.timeout)}") from None
-    strays = {sample.family.name for sample in samples} - {family.name for family in collector.families}
+    by_family: dict[str, list[Sample]] = {family.name: [] for family in collector.families}
+    strays = {sample.family.name for sample in samples} - by_family.keys()
     if strays:
         raise ValueError(f"{collector.name} made samples of families that it does not declare: {sorted(strays)}")
-    return tuple(samples)
+    for sample in samples:
+        by_family[sample.family.name].append(sample)
+    return tuple(chain.from_iterable(by_family.values()))

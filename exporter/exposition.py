@@ -2,10 +2,10 @@
 
 import asyncio
 import functools
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import groupby
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Metric, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -17,10 +17,20 @@ from exporter import self_metrics
 from exporter.errors import State
 from exporter.gzip_stream import Head, compress_head
 from exporter.metrics import TARGET_LABEL, Family, Kind, Sample
-from exporter.snapshot import Entry, Key, admit
+from exporter.snapshot import Entry, Families, Key, arranged
 
 Row = tuple[Sequence[str], float]
 Chunks = dict[Family, dict[Key, bytes]]
+
+
+class Lines(NamedTuple):
+    """The rendered lines of a family, with the very samples that they say."""
+
+    samples: tuple[Sample, ...]
+    text: bytes
+
+
+Rendered = Mapping[Family, Lines]
 
 LARGE_SAMPLES = 2_000
 """Rendering fewer holds the event loop for less than 3 ms, about what a thread costs on a busy machine."""
@@ -54,6 +64,7 @@ class Exposition:
         self._samples: Chunks = {family: {} for family in families}
         self._status: Chunks = {family: {} for family in self_metrics.FAMILIES}
         self._shown: dict[Key, Entry] = {}
+        self._rendered: dict[Key, Families] = {}
         self._live = live
         self._version = 0
         self._heads: dict[Format, tuple[int, Head]] = {}
@@ -65,17 +76,38 @@ class Exposition:
         self._samples = {family: self._samples.get(family, {}) for family in families}
         for key in gone:
             self._shown.pop(key, None)
+            self._rendered.pop(key, None)
             for chunks in (*self._samples.values(), *self._status.values()):
                 chunks.pop(key, None)
 
-    def publish(self, entry: Entry, lines: Mapping[Family, bytes]) -> None:
-        """Replace what the page holds of the entry's collector: its samples, rendered as `lines`, and its status."""
-        for family, chunks in self._samples.items():
-            if family in lines:
-                chunks[entry.key] = lines[family]
-            else:
-                chunks.pop(entry.key, None)
+    async def render(self, entry: Entry) -> Rendered:
+        """Render what `publish` will need, beside the event loop when that would hold it up."""
+        families = self._not_rendered(entry)
+        if sum(map(len, families.values())) < LARGE_SAMPLES:
+            return rendered(entry.key.target, families)
+        return await asyncio.to_thread(rendered, entry.key.target, families)
+
+    def publish(self, entry: Entry, ready: Rendered) -> None:
+        """Let the page hold what the entry exposes, and its status; what is not `ready` and new is rendered now."""
+        new, key = self._not_rendered(entry), entry.key
+        exposed = entry.published.exposed if entry.published else {}
+        gone = self._rendered.get(key, {}).keys() - exposed.keys()
+        if not new and not gone and self._shown.get(key) is entry:
+            return
+        for family in gone:
+            self._samples[family].pop(key, None)
+        usable = {family: lines for family, lines in ready.items() if new.get(family) is lines.samples}
+        if missing := {family: samples for family, samples in new.items() if family not in usable}:
+            usable |= rendered(key.target, missing)
+        for family, lines in usable.items():
+            self._samples[family][key] = lines.text
+        self._rendered[key] = exposed
         self.update_status(entry)
+
+    def _not_rendered(self, entry: Entry) -> Families:
+        on_page = self._rendered.get(entry.key, {})
+        exposed = entry.published.exposed if entry.published else {}
+        return {family: samples for family, samples in exposed.items() if on_page.get(family) is not samples}
 
     def update_status(self, entry: Entry) -> None:
         """Replace what the page says about the entry's collector, without its samples."""
@@ -152,18 +184,6 @@ def batches(parts: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(batch)
 
 
-async def render(entry: Entry) -> dict[Family, bytes]:
-    """Render what the entry has published, beside the event loop when that would hold it up."""
-    if not entry.published or len(entry.published.samples) < LARGE_SAMPLES:
-        return published_lines(entry)
-    return await asyncio.to_thread(published_lines, entry)
-
-
-def published_lines(entry: Entry) -> dict[Family, bytes]:
-    """Render what the entry has published."""
-    return target_lines(entry.key.target, entry.published.samples) if entry.published else {}
-
-
 class _One(Collector):
     """What prometheus-client renders from: a registry of one family."""
 
@@ -207,20 +227,24 @@ def _escape(label: str) -> str:
     return label.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def target_lines(target: str, samples: Iterable[Sample]) -> dict[Family, bytes]:
-    """Render a platform's samples, which come grouped by family; here, and only here, they get the label `target`."""
+def rendered(target: str, families: Families) -> Rendered:
+    """Render a platform's samples; here, and only here, they get the label `target`."""
     return {
-        family: sample_lines(
-            family, (TARGET_LABEL, *family.labels), [((target, *sample.labels), sample.value) for sample in group]
+        family: Lines(
+            samples,
+            sample_lines(
+                family, (TARGET_LABEL, *family.labels), [((target, *sample.labels), sample.value) for sample in samples]
+            ),
         )
-        for family, group in groupby(samples, key=lambda sample: sample.family)
+        for family, samples in families.items()
     }
 
 
 def samples_page(target: str, samples: Iterable[Sample], form: Format) -> bytes:
-    """Render the samples of one target as a page of its own."""
-    admitted, _ = admit(samples, sys.maxsize)
-    parts = [metadata(family, form) + lines for family, lines in target_lines(target, admitted).items()]
+    """Render the samples of one target as a page of its own, its families by name."""
+    families, _ = arranged(samples)
+    by_name = sorted(rendered(target, families).items(), key=lambda item: item[0].name)
+    parts = [metadata(family, form) + lines.text for family, lines in by_name]
     return b"".join(parts) + (OPENMETRICS_END if form is Format.OPENMETRICS else b"")
 
 
@@ -260,7 +284,7 @@ def status_samples(entry: Entry) -> list[Sample]:
     samples = [
         self_metrics.COLLECTOR_UP.sample(entry.state is State.OK, **own),
         self_metrics.INTERVAL.sample(entry.interval_seconds, **own),
-        self_metrics.SAMPLES.sample(len(entry.published.samples) if entry.published else 0, **own),
+        self_metrics.SAMPLES.sample(entry.published.series if entry.published else 0, **own),
         self_metrics.SERIES_DROPPED.sample(entry.published.series_dropped if entry.published else 0, **own),
         self_metrics.RUNS.sample(entry.runs, **own),
         self_metrics.FAILURES.sample(entry.failures, **own),

@@ -1,13 +1,16 @@
 """The latest result of every collector: replaced as a whole, never changed, so that a reader always sees one state."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
 from exporter.collection import Result
 from exporter.errors import State
-from exporter.metrics import Sample
+from exporter.metrics import Family, Sample
+
+Families = Mapping[Family, tuple[Sample, ...]]
+"""Samples by family, each series once."""
 
 SKIP_REASONS = ("overlap", "missed", "paused")
 
@@ -22,11 +25,31 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The last complete result: what is exposed until a newer one replaces it or it grows too old."""
+    """The last complete result: what is exposed until a newer one replaces it or it grows too old.
 
-    samples: tuple[Sample, ...]
+    `families` are in the order in which the target's room goes to them. Those `left_out` have none and stay off the
+    page until there is some; `illegal` counts what no page could hold.
+    """
+
+    families: Families
     at: float
-    series_dropped: int
+    illegal: int = 0
+    left_out: tuple[Family, ...] = ()
+
+    @property
+    def exposed(self) -> Families:
+        """The families that have room."""
+        return {family: samples for family, samples in self.families.items() if family not in self.left_out}
+
+    @property
+    def series(self) -> int:
+        """How many series are exposed."""
+        return sum(map(len, self.exposed.values()))
+
+    @property
+    def series_dropped(self) -> int:
+        """How many samples are not exposed, for whichever reason."""
+        return self.illegal + sum(len(self.families[family]) for family in self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +84,8 @@ class Snapshot:
         self._keys_of_target: dict[str, list[Key]] = {}
         for key in self._entries:
             self._keys_of_target.setdefault(key.target, []).append(key)
+        for target in self._keys_of_target:
+            self._fit(target)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries.values()))
@@ -73,12 +98,15 @@ class Snapshot:
         self._entries[key] = replace(self._entries[key], begun_at=begun_at)
 
     def publish(self, key: Key, result: Result) -> Entry:
-        """Take in a run's result: a complete one replaces what is exposed, any other leaves it as it is."""
+        """Take in a run's result: a complete one replaces what is exposed, any other leaves it as it is.
+
+        Other collectors of the target may lose room to it, or get back what it does not need any more.
+        """
         entry = self._entries[key]
         published = entry.published
         if result.state is State.OK:
-            samples, dropped = admit(result.samples, entry.max_series - self._series_of_others(key))
-            published = Published(samples, result.finished_at, dropped)
+            families, illegal = arranged(result.samples)
+            published = Published(families, result.finished_at, illegal)
         self._entries[key] = replace(
             entry,
             last=replace(result, samples=()),
@@ -87,6 +115,7 @@ class Snapshot:
             runs=entry.runs + 1,
             failures=entry.failures + (result.state is not State.OK),
         )
+        self._fit(key.target)
         return self._entries[key]
 
     def skip(self, key: Key, reason: str) -> Entry:
@@ -100,11 +129,24 @@ class Snapshot:
         expired = [entry for entry in self if entry.published and now - entry.published.at > entry.max_age_seconds]
         for entry in expired:
             self._entries[entry.key] = replace(entry, published=None)
+        for target in {entry.key.target for entry in expired}:
+            self._fit(target)
         return [self._entries[entry.key] for entry in expired]
 
-    def _series_of_others(self, key: Key) -> int:
-        others = (self._entries[other].published for other in self._keys_of_target[key.target] if other != key)
-        return sum(len(published.samples) for published in others if published)
+    def of_target(self, target: str) -> list[Entry]:
+        """Return the entries of one target, in their order."""
+        return [self._entries[key] for key in self._keys_of_target[target]]
+
+    def _fit(self, target: str) -> None:
+        """Give the target's room to families in the order of its collectors, whichever of them published last."""
+        entries = self.of_target(target)
+        results = [entry.published.families for entry in entries if entry.published]
+        without_room = left_out(results, entries[0].max_series)
+        for entry in entries:
+            if published := entry.published:
+                own = tuple(family for family in published.families if family in without_room)
+                if own != published.left_out:
+                    self._entries[entry.key] = replace(entry, published=replace(published, left_out=own))
 
 
 def by_target(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
@@ -115,26 +157,38 @@ def by_target(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return found
 
 
-def admit(samples: Iterable[Sample], max_series: int) -> tuple[tuple[Sample, ...], int]:
-    """Return the samples that may be exposed, grouped by family, and how many were dropped.
+def arranged(samples: Iterable[Sample]) -> tuple[Families, int]:
+    """Return the samples by family, in the order in which families come first, and how many were dropped.
 
     Dropped are samples that no page could hold (labels that are no text or not as many as declared, a value that is no
-    finite number), every repetition of a series, and whole families that would exceed `max_series`: a part of a family
-    would make sums over it wrong.
+    finite number), and every repetition of a series.
     """
-    legal: dict[tuple[object, ...], Sample] = {}
+    found: dict[str, dict[tuple[str, ...], Sample]] = {}
     count = 0
     for sample in samples:
         count += 1
         if _is_legal(sample):
-            legal.setdefault((sample.family.name, sample.labels), sample)
-    admitted: list[Sample] = []
-    ordered = sorted(legal.values(), key=lambda sample: sample.family.name)
-    for _, group in groupby(ordered, key=lambda sample: sample.family.name):
-        family_samples = tuple(group)
-        if len(admitted) + len(family_samples) <= max_series:
-            admitted += family_samples
-    return tuple(admitted), count - len(admitted)
+            found.setdefault(sample.family.name, {}).setdefault(sample.labels, sample)
+    families = [tuple(series.values()) for series in found.values()]
+    return {family[0].family: family for family in families}, count - sum(map(len, families))
+
+
+def left_out(results: Iterable[Families], max_series: int) -> set[Family]:
+    """Return the families for which `max_series` has no room; what comes first has it first.
+
+    A family is left out whole, with the series that other collectors of the target have of it: a part would make sums
+    over it wrong. A smaller one behind it may still have room.
+    """
+    sizes: Counter[Family] = Counter()
+    for result in results:
+        sizes.update({family: len(samples) for family, samples in result.items()})
+    found = set()
+    for family, size in sizes.items():
+        if size > max_series:
+            found.add(family)
+        else:
+            max_series -= size
+    return found
 
 
 def _is_legal(sample: Sample) -> bool:

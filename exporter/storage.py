@@ -9,12 +9,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from exporter.errors import State
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, collector_settings
 from exporter.settings import TargetSettings
-from exporter.snapshot import Key, Published
+from exporter.snapshot import Families, Key, Published, arranged
 
 logger = structlog.get_logger()
 
@@ -53,6 +52,7 @@ MIGRATIONS = (
         PRIMARY KEY (target, collector, fingerprint)
     )
     """,
+    "ALTER TABLE collectors RENAME COLUMN series_dropped TO illegal",
 )
 """The statement that leads to each version of the schema, the first to version 1; `PRAGMA user_version` counts them."""
 
@@ -66,7 +66,7 @@ SAVE_RUN = """
         error = excluded.error, remedy = excluded.remedy, last_success_at = excluded.last_success_at
 """
 SAVE_SAMPLES = """
-    UPDATE collectors SET series_dropped = ?, samples = ? WHERE target = ? AND collector = ? AND fingerprint = ?
+    UPDATE collectors SET illegal = ?, samples = ? WHERE target = ? AND collector = ? AND fingerprint = ?
 """
 
 DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -107,7 +107,7 @@ def source_of(settings: TargetSettings, collector: Collector[Any]) -> Source:
     """Tell the source of a collector's values; another site, organisation or choice of what to collect is another."""
     secrets = {key for name in settings.credentials for key in (name, f"{name}_file")}
     own = set(type(settings).model_fields) - set(TargetSettings.model_fields) - secrets
-    site = settings.model_dump_json(include={"platform", "url", "max_series", *own})
+    site = settings.model_dump_json(include={"platform", "url", *own})
     choice = collector_settings(settings, collector).model_dump_json(exclude={"enabled", "interval"})
     digest = hashlib.sha256(f"{site}\n{choice}".encode()).hexdigest()
     return Source(Key(settings.name, collector.name), digest)
@@ -259,8 +259,8 @@ def record_of(source: Source, row: sqlite3.Row, families: Sequence[Family]) -> R
         )
     published = None
     if row["samples"] is not None:
-        samples = tuple(decode_samples(row["samples"], families))
-        published = Published(samples, row["last_success_at"], row["series_dropped"])
+        stored, _ = arranged(decode_samples(row["samples"], families))
+        published = Published(stored, row["last_success_at"], row["illegal"])
     return Record(source, row["begun_at"], row["paused_until"], last, row["last_success_at"], published)
 
 
@@ -275,16 +275,16 @@ def run_row(record: Record) -> tuple[object, ...]:
 def samples_row(record: Record) -> tuple[object, ...]:
     """Return the parameters of SAVE_SAMPLES."""
     published = record.published
-    values = (published.series_dropped, encode_samples(published.samples)) if published else (None, None)
+    values = (published.illegal, encode_samples(published.families)) if published else (None, None)
     return (*values, record.source.key.target, record.source.key.collector, record.source.fingerprint)
 
 
-def encode_samples(samples: Iterable[Sample]) -> bytes:
-    """Write samples, which come grouped by family, as JSON: [family, label names, [[label values, value], ...]]."""
+def encode_samples(families: Families) -> bytes:
+    """Write samples as JSON: [family, label names, [[label values, value], ...]]."""
     return msgspec.json.encode(
         [
-            (family.name, family.labels, [(sample.labels, float(sample.value)) for sample in group])
-            for family, group in groupby(samples, key=lambda sample: sample.family)
+            (family.name, family.labels, [(sample.labels, float(sample.value)) for sample in samples])
+            for family, samples in families.items()
         ]
     )
 

@@ -336,3 +336,19 @@ async def test_what_happens_while_a_large_result_is_rendered_is_not_lost() -> No
     exporter.snapshot.expire(clock.now() + 11_000)
     await publishing
     assert series(exporter, "fake_places") == {}
+
+
+async def test_the_page_gives_room_to_the_collectors_in_their_order_whichever_ended_its_run_last() -> None:
+    clock = Clock()
+    exporter = Exporter(Config((make_target(hang, hang, max_series=LARGE_SAMPLES),)), clock.now)
+    large = tuple(PLACES.sample(number, place=str(number)) for number in range(LARGE_SAMPLES))
+    await exporter.publish(PLACES_KEY, Result(State.OK, clock.now(), 1.0, large))
+    assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
+
+    await exporter.publish(PEOPLE_KEY, Result(State.OK, clock.now(), 1.0, (PEOPLE.sample(7),)))
+    assert (series(exporter, "fake_people"), series(exporter, "fake_places")) == ({("site",): 7}, {})
+    dropped = series(exporter, "engagement_series_dropped")
+    assert dropped == {("people", "fake", "site"): 0, ("places", "fake", "site"): LARGE_SAMPLES}
+
+    await exporter.publish(PEOPLE_KEY, Result(State.OK, clock.now(), 1.0))
+    assert len(series(exporter, "fake_places")) == LARGE_SAMPLES

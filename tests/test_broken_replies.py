@@ -17,7 +17,7 @@ from exporter import collection
 from exporter.collection import Result
 from exporter.errors import State
 from exporter.platform import Collector, Platform, installed
-from exporter.snapshot import admit
+from exporter.snapshot import arranged
 from tests.fakes import NOW_SECONDS, make_client
 from tests.small_sites import REPLIES, SETTINGS
 
@@ -309,7 +309,7 @@ def hold_the_law(name: str, bodies: Mapping[str, bytes]) -> None:
     assert result.state is not State.INTERNAL_ERROR
     if result.state is State.OK:
         assert all(math.isfinite(sample.value) for sample in result.samples)
-        assert admit(result.samples, len(result.samples))[1] == 0
+        assert arranged(result.samples)[1] == 0
     else:
         assert result.samples == ()
         assert result.error

@@ -6,6 +6,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -27,8 +28,7 @@ from exporter.exposition import (
     Exposition,
     Format,
     batches,
-    published_lines,
-    render,
+    rendered,
     samples_page,
     status_samples,
 )
@@ -55,7 +55,7 @@ class Pages:
 
     def publish(self, key: Key, *samples: Sample, state: State = State.OK, at: float = 1000.0) -> None:
         entry = self.snapshot.publish(key, Result(state, at - 2.0, 2.0, samples))
-        self.exposition.publish(entry, published_lines(entry))
+        self.exposition.publish(entry, {})
 
     def page(self, form: Format = Format.TEXT, keys: Collection[Key] | None = None) -> str:
         return b"".join(self.exposition.page(form, keys)).decode()
@@ -162,7 +162,7 @@ def test_series_that_a_new_result_lacks_leave_the_page(pages: Pages) -> None:
 def test_expired_values_leave_the_page_and_the_time_of_the_last_success_stays(pages: Pages) -> None:
     pages.publish(SITE, PEOPLE.sample(7))
     for entry in pages.snapshot.expire(1200.0):
-        pages.exposition.publish(entry, published_lines(entry))
+        pages.exposition.publish(entry, {})
 
     assert "fake_people" not in pages.page()
     assert pages.series("engagement_collector_samples", collector="people", target="site") == {("fake",): 0}
@@ -273,7 +273,8 @@ class WholePage(Collector):
 
     def _rows(self) -> Iterator[tuple[Family, dict[str, str], float]]:
         for entry in self._pages.snapshot:
-            for sample in entry.published.samples if entry.published else ():
+            samples = entry.published.exposed.values() if entry.published else ()
+            for sample in chain.from_iterable(samples):
                 yield sample.family, dict(labels_on_the_page(sample, entry.key.target)), sample.value
             for sample in status_samples(entry):
                 yield sample.family, dict(zip(sample.family.labels, sample.labels, strict=True)), sample.value
@@ -389,12 +390,12 @@ async def test_a_large_result_is_rendered_and_compressed_beside_the_event_loop(m
 
         return called
 
-    monkeypatch.setattr(exposition, "published_lines", spied(published_lines))
+    monkeypatch.setattr(exposition, "rendered", spied(rendered))
     monkeypatch.setattr(exposition, "compress_head", spied(compress_head))
     for samples, is_beside in ((large_result(), True), ([PLACES.sample(1, place="x")], False)):
         pages = Pages(max_series=LARGE_SAMPLES)
         entry = pages.snapshot.publish(SITE_PLACES, Result(State.OK, 0.0, 1.0, tuple(samples)))
-        pages.exposition.publish(entry, await render(entry))
+        pages.exposition.publish(entry, await pages.exposition.render(entry))
         page = await pages.gzip_page()
 
         assert gzip.decompress(page).decode() == pages.page()

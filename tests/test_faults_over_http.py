@@ -19,7 +19,7 @@ from exporter.demo.faults import faults, html, status
 from exporter.demo.organisation import organisation
 from exporter.demo.server import GENEROUS_LIMITS, Demo, Served, serve
 from exporter.errors import State
-from exporter.exposition import Exposition, Format, published_lines
+from exporter.exposition import Exposition, Format
 from exporter.platform import Collector, installed
 from exporter.self_metrics import ApiMetrics
 from exporter.settings import TargetSettings
@@ -134,7 +134,7 @@ class Polled:
         for collector in self.collectors:
             result = await collection.run(self.client, collector, settings)
             entry = self.snapshot.publish(self.key(collector), result)
-            self.exposition.publish(entry, published_lines(entry))
+            self.exposition.publish(entry, {})
         states = self.series("engagement_collector_state")
         return {labels["collector"]: State(labels["state"]) for labels, value in states if value}
 

@@ -13,15 +13,14 @@ import pytest
 import structlog.testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import app
 from exporter.api.client import Client
 from exporter.app import Exporter
 from exporter.config import Config, Target
 from exporter.difference import Difference, difference
 from exporter.errors import ConfigError, Problem, RateLimitedError, State
-from exporter.exposition import Format, published_lines
+from exporter.exposition import Exposition, Format, Rendered
 from exporter.file_stamp import stamps
-from exporter.metrics import Family, Sample
+from exporter.metrics import Sample
 from exporter.snapshot import Entry, Key
 from exporter.storage import Storage
 from tests.command import until
@@ -174,6 +173,20 @@ async def test_another_interval_keeps_the_values_and_the_client_and_runs_when_it
         assert platform.runs == ["people", "places"]
 
 
+async def test_more_room_shows_at_once_what_had_none() -> None:
+    platform = Platform()
+    file = File(platform.target(interval="1h", max_series=1))
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+        assert (len(series(exporter, "fake_people")), len(series(exporter, "fake_places"))) == (1, 0)
+        asked = len(platform.runs)
+        file.write(platform.target(interval="1h", max_series=2))
+        await exporter.reload()
+
+        assert (len(series(exporter, "fake_people")), len(series(exporter, "fake_places"))) == (1, 1)
+        assert len(platform.runs) == asked
+
+
 async def test_another_credential_or_pace_keeps_the_values_and_runs_at_once_with_a_new_client() -> None:
     platform = Platform()
     file = File(platform.target(interval="1h"))
@@ -251,13 +264,15 @@ async def test_a_result_that_is_being_published_is_published_whole_before_its_cl
 ) -> None:
     rendering, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow_render(entry: Entry) -> dict[Family, bytes]:
-        if entry.key == PLACES_KEY:
+    render = Exposition.render
+
+    async def slow_render(exposition: Exposition, entry: Entry) -> Rendered:
+        if entry.key == PLACES_KEY and entry.published:
             rendering.set()
             await go_on.wait()
-        return published_lines(entry)
+        return await render(exposition, entry)
 
-    monkeypatch.setattr(app, "render", slow_render)
+    monkeypatch.setattr(Exposition, "render", slow_render)
     platform = Platform(free_runs=2)
     file = File(platform.target(interval="1h"))
     async with running(file) as exporter:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.collection import Result
 from exporter.errors import State
 from exporter.metrics import Family, Sample
-from exporter.snapshot import SKIP_REASONS, Entry, Key, Published, Snapshot, admit
+from exporter.snapshot import SKIP_REASONS, Entry, Key, Published, Snapshot, arranged, left_out
 from tests.fakes import PEOPLE, PLACES
 
 SITE = Key("site", "people")
@@ -47,7 +47,7 @@ def test_a_complete_result_is_published_with_the_time_at_which_it_ended() -> Non
     entry = latest.publish(SITE, complete(PEOPLE.sample(7)))
 
     assert entry == latest[SITE]
-    assert entry.published == Published((PEOPLE.sample(7),), 1000.0, 0)
+    assert entry.published == Published({PEOPLE: (PEOPLE.sample(7),)}, 1000.0)
     assert (entry.state, entry.last_success_at, entry.runs, entry.failures) == (State.OK, 1000.0, 1, 0)
 
 
@@ -76,7 +76,7 @@ def test_a_new_complete_result_replaces_the_old_one_as_a_whole() -> None:
     latest.publish(SITE_PLACES, complete(*places(3)))
     entry = latest.publish(SITE_PLACES, complete(PLACES.sample(9, place="9"), at=3000.0))
 
-    assert entry.published == Published((PLACES.sample(9, place="9"),), 3000.0, 0)
+    assert entry.published == Published({PLACES: (PLACES.sample(9, place="9"),)}, 3000.0)
 
 
 def test_an_empty_complete_result_is_a_result() -> None:
@@ -84,7 +84,7 @@ def test_an_empty_complete_result_is_a_result() -> None:
     latest.publish(SITE_PLACES, complete(*places(3)))
     entry = latest.publish(SITE_PLACES, complete(at=3000.0))
 
-    assert entry.published == Published((), 3000.0, 0)
+    assert entry.published == Published({}, 3000.0)
 
 
 def test_entries_of_others_are_not_touched() -> None:
@@ -161,46 +161,110 @@ ILLEGAL: list[Any] = [
 def test_a_sample_that_no_page_could_hold_is_dropped_and_its_neighbours_stay(sample: Sample) -> None:
     good = PLACES.sample(1, place="good")
 
-    assert admit([sample, good], 10) == ((good,), 1)
+    assert arranged([sample, good]) == ({PLACES: (good,)}, 1)
 
 
 def test_of_a_series_that_comes_twice_the_first_stays() -> None:
     samples = [PLACES.sample(1, place="x"), PLACES.sample(2, place="y"), PLACES.sample(3, place="x")]
 
-    assert admit(samples, 10) == ((samples[0], samples[1]), 1)
+    assert arranged(samples) == ({PLACES: (samples[0], samples[1])}, 1)
 
 
 def test_samples_come_out_grouped_by_family_and_else_in_their_order() -> None:
     samples = [PLACES.sample(2, place="b"), PEOPLE.sample(1), PLACES.sample(3, place="a")]
+    families, _ = arranged(samples)
 
-    assert admit(samples, 10) == ((PEOPLE.sample(1), PLACES.sample(2, place="b"), PLACES.sample(3, place="a")), 0)
+    assert list(families.items()) == [(PLACES, (samples[0], samples[2])), (PEOPLE, (samples[1],))]
 
 
-def test_families_that_do_not_fit_are_dropped_whole() -> None:
+FIRST, SECOND, THIRD = (Family(f"fake_{name}", "Things.", ("n",)) for name in ("z", "y", "x"))
+
+
+def series(family: Family, number: int, begin: int = 0) -> list[Sample]:
+    return [family.sample(1, n=str(n)) for n in range(begin, begin + number)]
+
+
+def test_families_that_do_not_fit_are_left_out_whole_and_the_first_have_room_first() -> None:
     """A part of a family would make sums over it wrong; a smaller family behind it may still fit."""
-    many = [Family("fake_a", "A.", ("n",)).sample(1, n=str(n)) for n in range(5)]
-    few = [Family("fake_b", "B.", ("n",)).sample(1, n=str(n)) for n in range(3)]
+    result, _ = arranged([*series(FIRST, 5), *series(SECOND, 3)])
 
-    assert admit([*many, *few], 8) == ((*many, *few), 0)
-    assert admit([*many, *few], 7) == (tuple(many), 3)
-    assert admit([*many, *few], 4) == (tuple(few), 5)
-    assert admit([*many, *few], 2) == ((), 8)
-    assert admit([*many, *few], -1) == ((), 8)
+    assert left_out([result], 8) == set()
+    assert left_out([result], 7) == {SECOND}
+    assert left_out([result], 4) == {FIRST}
+    assert left_out([result], 2) == {FIRST, SECOND}
+
+
+def test_a_family_that_two_collectors_have_is_left_out_of_both_or_of_none() -> None:
+    results = [arranged(series(FIRST, 3))[0], arranged([*series(FIRST, 3, begin=3), *series(SECOND, 2)])[0]]
+
+    assert left_out(results, 8) == set()
+    assert left_out(results, 7) == {SECOND}
+    assert left_out(results, 5) == {FIRST}
+
+
+def exposed(latest: Snapshot, target: str = "site") -> dict[str, int]:
+    """Return how many series of each family are exposed."""
+    return {
+        family.name: len(samples)
+        for entry in latest.of_target(target)
+        if entry.published
+        for family, samples in entry.published.exposed.items()
+    }
 
 
 def test_the_limit_is_of_the_target_and_counts_all_its_collectors() -> None:
     latest = snapshot(max_series=5)
-    latest.publish(SITE_PLACES, complete(*places(4)))
+    latest.publish(SITE, complete(*series(FIRST, 4)))
     latest.publish(OTHER, complete(*places(5)))
-    assert latest[OTHER].published == Published(tuple(places(5)), 1000.0, 0)
+    entry = latest.publish(SITE_PLACES, complete(*series(SECOND, 2), *series(THIRD, 1)))
 
-    twice = Family("fake_pairs", "Pairs.", ("n",))
-    entry = latest.publish(SITE, complete(twice.sample(1, n="1"), twice.sample(2, n="2")))
-    assert entry.published == Published((), 1000.0, 2)
+    assert exposed(latest) == {"fake_z": 4, "fake_x": 1}
+    assert exposed(latest, "other") == {"fake_places": 5}
     assert entry.state is State.OK
+    assert entry.published
+    assert (entry.published.left_out, entry.published.series, entry.published.series_dropped) == ((SECOND,), 1, 2)
 
-    entry = latest.publish(SITE, complete(PEOPLE.sample(7)))
-    assert entry.published == Published((PEOPLE.sample(7),), 1000.0, 0)
+
+def test_room_that_a_collector_takes_or_leaves_moves_to_and_from_the_others_at_once() -> None:
+    latest = snapshot(max_series=5)
+    latest.publish(SITE_PLACES, complete(*series(SECOND, 3)))
+    assert exposed(latest) == {"fake_y": 3}
+
+    latest.publish(SITE, complete(*series(FIRST, 3)))
+    assert exposed(latest) == {"fake_z": 3}
+    latest.publish(SITE, complete(*series(FIRST, 2), at=1100.0))
+    assert exposed(latest) == {"fake_z": 2, "fake_y": 3}
+    latest.publish(SITE, complete(*series(FIRST, 5), at=1101.0))
+    assert exposed(latest) == {"fake_z": 5}
+    latest.publish(SITE_PLACES, complete(*series(SECOND, 1), at=1190.0))
+    latest.expire(1202.0)
+    assert exposed(latest) == {"fake_y": 1}
+
+
+RESULTS = st.lists(st.tuples(st.sampled_from([FIRST, SECOND, THIRD]), st.integers(1, 9)), max_size=3)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), RESULTS), max_size=12),
+    st.integers(1, 20),
+)
+def test_what_is_left_out_does_not_depend_on_who_published_when(
+    publishes: list[tuple[bool, list[tuple[Family, int]]]], max_series: int
+) -> None:
+    """It is what it would be if only the newest results had been published, in the order of the collectors."""
+    lived, newest = snapshot(max_series), {}
+    for is_first, result in publishes:
+        key = SITE if is_first else SITE_PLACES
+        begin = 0 if is_first else 100
+        newest[key] = complete(*(one for family, number in result for one in series(family, number, begin)))
+        lived.publish(key, newest[key])
+    fresh = snapshot(max_series)
+    for key in (SITE, SITE_PLACES):
+        if key in newest:
+            fresh.publish(key, newest[key])
+
+    assert [entry.published for entry in lived] == [entry.published for entry in fresh]
+    assert sum(entry.published.series for entry in lived if entry.published) <= max_series
 
 
 FAMILIES = st.sampled_from([PEOPLE, PLACES])
@@ -212,16 +276,16 @@ SAMPLES = st.builds(
 )
 
 
-@given(st.lists(SAMPLES, max_size=30), st.integers(-1, 20))
-def test_what_is_admitted_is_unique_finite_text_within_the_limit_and_the_rest_is_counted(
-    samples: list[Sample], max_series: int
-) -> None:
-    admitted, dropped = admit(samples, max_series)
+@given(st.lists(SAMPLES, max_size=30))
+def test_what_is_published_is_unique_finite_text_and_the_rest_is_counted(samples: list[Sample]) -> None:
+    families, dropped = arranged(samples)
+    published = [sample for family in families.values() for sample in family]
 
-    assert len(admitted) + dropped == len(samples)
-    assert len(admitted) <= max(0, max_series)
-    assert len({(sample.family.name, sample.labels) for sample in admitted}) == len(admitted)
-    for sample in admitted:
+    assert len(published) + dropped == len(samples)
+    assert len({(sample.family.name, sample.labels) for sample in published}) == len(published)
+    for family, of_family in families.items():
+        assert {sample.family for sample in of_family} == {family}
+    for sample in published:
         assert math.isfinite(sample.value)
         assert len("".join(sample.labels).encode()) >= 0
         assert len(sample.labels) == len(sample.family.labels)

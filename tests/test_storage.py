@@ -24,7 +24,7 @@ from exporter.platforms.konstantly import PLATFORM as KONSTANTLY
 from exporter.platforms.learning360 import PLATFORM as LEARNING360
 from exporter.platforms.viktor import PLATFORM as VIKTOR
 from exporter.settings import TargetSettings
-from exporter.snapshot import Key, Published
+from exporter.snapshot import Key, Published, arranged
 from exporter.storage import (
     FILE_NAME,
     FORGOTTEN_AFTER_SECONDS,
@@ -59,7 +59,7 @@ storage.load({})
 number = 0
 while True:
     number += 1
-    published = Published(tuple(Sample(places, (str(n),), number) for n in range(500)), time.time(), 0)
+    published = Published({places: tuple(Sample(places, (str(n),), number) for n in range(500))}, time.time())
     last = Result(State.OK, time.time(), number)
     storage.save(Record(Source(Key("site", "places"), "a"), time.time(), 0.0, last, time.time(), published))
     print(number, flush=True)
@@ -68,7 +68,7 @@ while True:
 
 def record(source: Source = PEOPLE_SOURCE, *samples: Sample, at: float = NOW_SECONDS) -> Record:
     """A complete run that began two seconds before `at` and published one value unless given others."""
-    published = Published(samples or (PEOPLE.sample(7),), at, 3)
+    published = Published(arranged(samples or (PEOPLE.sample(7),))[0], at, 3)
     return Record(source, at - 2, 0.0, Result(State.OK, at - 2, 2.0), at, published)
 
 
@@ -134,8 +134,9 @@ def test_the_last_save_of_a_source_counts_and_an_emptied_result_stays_empty(tmp_
 )
 def test_samples_survive_as_they_are(rows: list[tuple[str, float]]) -> None:
     samples = [PEOPLE.sample(2**60), *(PLACES.sample(value, place=place) for place, value in rows)]
+    families, _ = arranged(samples)
 
-    assert list(decode_samples(encode_samples(samples), (PEOPLE, PLACES))) == samples
+    assert arranged(decode_samples(encode_samples(families), (PEOPLE, PLACES)))[0] == families
 
 
 def test_families_that_the_collector_does_not_declare_any_more_are_left_out(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_families_that_the_collector_does_not_declare_any_more_are_left_out(tmp_
     ):
         [loaded] = stored(tmp_path, {PEOPLE_SOURCE: families}).values()
         assert loaded.published
-        assert loaded.published.samples == samples
+        assert loaded.published.families == arranged(samples)[0]
 
 
 def test_values_of_another_source_under_the_same_name_are_not_restored(tmp_path: Path) -> None:
@@ -177,7 +178,6 @@ def copied(settings: TargetSettings, **changes: Any) -> TargetSettings:
     ("site", "collector", "changes"),
     [
         ("konstantly", KONSTANTLY.collectors[0], {"url": "https://other.test"}),
-        ("konstantly", KONSTANTLY.collectors[0], {"max_series": 5}),
         ("viktor", VIKTOR.collectors[0], {"org_domain": "other"}),
         ("viktor", VIKTOR.collectors[4], {"collectors": {"audit_events": {"event_types": ["USER.LOGOUT"]}}}),
         ("learning360", LEARNING360.collectors[0], {"client_id": "other"}),
@@ -198,6 +198,7 @@ def test_another_site_organisation_or_choice_is_another_source(site: str, collec
         {"interval": "1h"},
         {"requests_per_second": 9},
         {"max_age": "90d"},
+        {"max_series": 5},
         {"collectors": {"statistics": {"interval": "1h"}, "groups": False}},
     ],
 )
@@ -335,9 +336,10 @@ def test_a_kill_at_any_moment_leaves_a_readable_file(tmp_path: Path) -> None:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         for loaded in stored(tmp_path, now_seconds=time.time()).values():
             assert loaded.published
-            assert len(loaded.published.samples) == 500
+            [samples] = loaded.published.families.values()
+            assert len(samples) == 500
             assert loaded.last
-            assert {sample.value for sample in loaded.published.samples} == {loaded.last.duration_seconds}
+            assert {sample.value for sample in samples} == {loaded.last.duration_seconds}
     assert names(tmp_path) == [FILE_NAME]
 
 

@@ -22,7 +22,7 @@ from exporter.api.status import error_for
 from exporter.app import READY_WITHOUT_FIRST_RUNS_SECONDS
 from exporter.collection import Result
 from exporter.errors import NotFoundError, State
-from exporter.exposition import Exposition, Format, published_lines
+from exporter.exposition import Exposition, Format
 from exporter.metrics import Sample
 from exporter.platform import Collect
 from exporter.platforms.pybossa import PLATFORM as PYBOSSA
@@ -60,7 +60,7 @@ class Polled:
         settings = make_settings(key.target, timeout=timedelta(seconds=timeout_seconds))
         result = await collection.run(make_client(handler), make_collector(key.collector, family, collect), settings)
         entry = self.snapshot.publish(key, result)
-        self.exposition.publish(entry, published_lines(entry))
+        self.exposition.publish(entry, {})
         return result
 
     def series(self, name: str) -> dict[str, float]:

@@ -226,7 +226,7 @@ def _collector(entry: Entry, next_run_at: datetime | None, now: float) -> Collec
         last_run_at=_time(entry.last.started_at) if entry.last else None,
         last_run_duration_seconds=round(entry.last.duration_seconds, 3) if entry.last else None,
         next_run_at=_time(next_run_at.timestamp()) if next_run_at else None,
-        samples=len(entry.published.samples) if entry.published else 0,
+        samples=entry.published.series if entry.published else 0,
         series_dropped=series_dropped,
         runs=entry.runs,
         failures=entry.failures,
