@@ -1,7 +1,7 @@
 """Who may read the endpoints: what the file of `--web.config.file` says, read anew whenever a file of it changes."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -80,15 +80,16 @@ class Access:
                     MutableHeaders(scope=message).update(rules.headers)
                 await send(message)
 
-            refusal = await self._refusal(rules, Headers(scope=scope).get("authorization", ""))
+            refusal = await self._refusal(rules, scope)
             await (refusal or application)(scope, receive, send_with_headers)
 
         return guarded
 
-    async def _refusal(self, rules: Rules, authorization: str) -> ASGIApp | None:
+    async def _refusal(self, rules: Rules, scope: Scope) -> ASGIApp | None:
         if not rules.users:
             return None
-        match await self._auth.verdict(rules.users, authorization):
+        address, _port = scope["client"] or ("", 0)
+        match await self._auth.verdict(rules.users, Headers(scope=scope).get("authorization", ""), address):
             case Verdict.GOOD:
                 return None
             case Verdict.WRONG:
@@ -106,15 +107,29 @@ class Access:
             return self._rules
         try:
             rules = load(self._path)
-            if (rules.tls is None) != (self._rules.tls is None):
-                message = "TLS cannot be switched on or off while the exporter runs; restart it"
-                raise ConfigError((Problem(str(self._path), 1, 1, "tls_server_config", message),))
+            if problems := tuple(self._not_while_running(rules)):
+                raise ConfigError(problems)
         except ConfigError as error:
             self._complain(error.problems)
             return self._rules
         self._rules, self._complaint = rules, ()
         logger.info("web configuration applied", file=str(self._path))
         return rules
+
+    def _not_while_running(self, rules: Rules) -> Iterator[Problem]:
+        """Yield what a change may not do by itself: a file that was emptied by accident must not let everybody in."""
+
+        def problem(key: str, message: str) -> Problem:
+            return Problem(
+                str(self._path), 1, 1, key, f"{message} while the exporter runs; restart it if that is meant"
+            )
+
+        if (rules.tls is None) != (self._rules.tls is None):
+            yield problem("tls_server_config", "TLS cannot be switched on or off")
+        elif rules.tls and self._rules.tls and rules.tls.verify_mode < self._rules.tls.verify_mode:
+            yield problem("client_auth_type", "client certificates cannot become unnecessary")
+        if self._rules.users and not rules.users:
+            yield problem("basic_auth_users", "passwords cannot be switched off")
 
     def _complain(self, problems: tuple[Problem, ...]) -> None:
         """Log what is wrong with the files, once until that changes."""

@@ -6,10 +6,12 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from weakref import WeakValueDictionary
 
-MOST_WAITING = 16
-"""Passwords that may wait for their bcrypt run; one takes some 50 ms at the usual cost of 10."""
+MOST_WAITING = 64
+"""Passwords from one address that may wait for their bcrypt run; one takes some 50 ms at the usual cost of 10."""
 BCRYPT_BYTES = 72
 """bcrypt has always read this much of a password; the library refuses longer ones instead of cutting them."""
 
@@ -22,9 +24,18 @@ class Verdict(Enum):
     BUSY = "busy"
 
 
+class Line:
+    """Those of one address who wait for their bcrypt run, first come, first served."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.length = 0
+
+
 class BasicAuth:
     """Checks credentials. bcrypt runs one at a time in a thread, and not again for a password that was good before.
 
+    Addresses take turns, so that whoever sends wrong passwords holds up others by one run each time, not by its line.
     What is remembered of a good password is a digest under a key that only this process knows, one per user.
     """
 
@@ -32,11 +43,12 @@ class BasicAuth:
         self._checkpw = checkpw
         self._key = secrets.token_bytes(32)
         self._good: dict[str, bytes] = {}
+        self._thread = ThreadPoolExecutor(1, "password")
+        self._lines: WeakValueDictionary[str, Line] = WeakValueDictionary()
         self._turn = asyncio.Lock()
-        self._waiting = 0
 
-    async def verdict(self, users: Mapping[str, bytes], authorization: str) -> Verdict:
-        """Judge an Authorization header; `users` are the bcrypt hashes by name."""
+    async def verdict(self, users: Mapping[str, bytes], authorization: str, address: str) -> Verdict:
+        """Judge an Authorization header that came from `address`; `users` are the bcrypt hashes by name."""
         credentials = parse(authorization)
         if credentials is None:
             return Verdict.WRONG
@@ -46,21 +58,24 @@ class BasicAuth:
         digest = hmac.digest(self._key, hashed + password, "sha256")
         if self._is_known(user, digest):
             return Verdict.GOOD
-        if self._waiting >= MOST_WAITING:
+        line = self._lines.setdefault(address, Line())
+        if line.length >= MOST_WAITING:
             return Verdict.BUSY
-        self._waiting += 1
+        line.length += 1
         try:
-            async with self._turn:
+            async with line.turn, self._turn:  # only the first of each line stands in the second one
                 # a request that came at the same time may have found it good by now
-                matches = self._is_known(user, digest) or await asyncio.to_thread(
-                    self._checkpw, password[:BCRYPT_BYTES], hashed
-                )
+                matches = self._is_known(user, digest) or await self._matches(password, hashed)
         finally:
-            self._waiting -= 1
+            line.length -= 1
         if stored is None or not matches:
             return Verdict.WRONG
         self._good[user] = digest
         return Verdict.GOOD
+
+    async def _matches(self, password: bytes, hashed: bytes) -> bool:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._checkpw, password[:BCRYPT_BYTES], hashed)
 
     def _is_known(self, user: str, digest: bytes) -> bool:
         return hmac.compare_digest(self._good.get(user, b""), digest)

@@ -253,6 +253,31 @@ async def test_tls_cannot_be_switched_off_by_a_change(folder: Path, ca: trustme.
     assert "TLS cannot be switched on or off while the exporter runs" in logs[0]["error"]
 
 
+@pytest.mark.parametrize("emptied", ["", "{}", "basic_auth_users: {}", "http_server_config: {}"])
+async def test_a_file_that_is_emptied_by_accident_lets_nobody_in(emptied: str, folder: Path) -> None:
+    """Until a restart, which is how somebody says that it is meant."""
+    async with served(Access(write_web_config(folder, USERS)), Endpoints()) as address:
+        with capture_logs() as logs:
+            write_web_config(folder, emptied)
+            assert await status(f"http://{address}/") == 401
+            assert await status(f"http://{address}/", auth=("alice", "s3cret")) == 200
+
+    assert ["passwords cannot be switched off while the exporter runs" in log["error"] for log in logs] == [True]
+    async with served(Access(folder / "web.yml"), Endpoints()) as address:
+        assert await status(f"http://{address}/") == 200
+
+
+async def test_client_certificates_cannot_become_unnecessary_by_a_change(folder: Path, ca: trustme.CA) -> None:
+    async with served(Access(write_web_config(folder, VERIFYING)), Endpoints()) as address:
+        with capture_logs() as logs:
+            write_web_config(folder, TLS)
+            assert await status(f"https://{address}/", trusting(ca, ca.issue_cert("client.example"))) == 200
+            with pytest.raises(httpx.TransportError):
+                await status(f"https://{address}/", trusting(ca))
+
+    assert "client certificates cannot become unnecessary while the exporter runs" in logs[0]["error"]
+
+
 def test_a_wrong_file_prevents_the_start(folder: Path) -> None:
     with pytest.raises(ConfigError, match="unknown key"):
         Access(write_web_config(folder, "users: {}"))
