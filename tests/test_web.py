@@ -107,7 +107,7 @@ async def test_health(path: str, good: bool, shown: Shown, expected: str) -> Non
     assert (response.status_code, response.text) == (200 if good else 503, expected)
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/api", "/sd.json", "/../etc/passwd"])
+@pytest.mark.parametrize("path", ["/nowhere", "/api", "/sd.json", "/../etc/passwd", "/metrics/", "/sd/"])
 async def test_there_is_nothing_else(path: str) -> None:
     assert (await answer(path)).status_code == 404
 

@@ -34,11 +34,13 @@ def external_path(url: str) -> str:
 
 
 def below(prefix: str, application: ASGIApp) -> ASGIApp:
-    """Move an application below `prefix`; / then leads there."""
+    """Move an application below `prefix`; / and the prefix without its slash then lead there."""
     if not prefix:
         return application
 
     async def to_prefix(request: object) -> RedirectResponse:
         return RedirectResponse(f"{prefix}/")
 
-    return Starlette(routes=[Route("/", to_prefix), Mount(prefix, application)])
+    whole = Starlette(routes=[Route("/", to_prefix), Route(prefix, to_prefix), Mount(prefix, application)])
+    whole.router.redirect_slashes = False  # it would send the client to whatever its Host header says
+    return whole

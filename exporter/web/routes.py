@@ -1,7 +1,5 @@
 """The table of endpoints. Nothing here asks a platform or waits for a run."""
 
-import asyncio
-import time
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
@@ -10,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.config import Config
@@ -20,10 +18,11 @@ from exporter.snapshot import Entry, Key
 from exporter.web.negotiation import negotiate, prefers_gzip
 from exporter.web.pieces import PiecesResponse
 from exporter.web.redacted_config import redacted_yaml
-from exporter.web.reload import reload_reply
+from exporter.web.reload import is_foreign, reload_reply
+from exporter.web.reports import Reports
 from exporter.web.security_headers import SECURITY_HEADERS
 from exporter.web.service_discovery import asked_url, target_groups
-from exporter.web.status import Observed, observe, status
+from exporter.web.status import Observation, Observed, status
 from exporter.web.status_page import StatusPage
 
 
@@ -42,8 +41,9 @@ class View(Observed, Protocol):
 
 
 def application(view: View, telemetry_path: str, external_url: str = "") -> Starlette:
-    """Build the ASGI application; what takes long to write is written in a thread, from one moment's view."""
+    """Build the ASGI application."""
     page = StatusPage(telemetry_path)
+    reports = Reports(view)
 
     async def metrics(request: Request) -> Response:
         keys = selected(view.snapshot, request.query_params)
@@ -56,27 +56,34 @@ def application(view: View, telemetry_path: str, external_url: str = "") -> Star
     async def status_page(request: Request) -> Response:
         names = selected_targets(view.config, request.query_params)
         refreshing = request.query_params.get("refresh") != "off"
-        seen = observe(view, time.time())
-        html = await asyncio.to_thread(lambda: page.render(status(seen, names), names, refreshing=refreshing))
-        return HTMLResponse(html, headers=page.headers)
+
+        def html(seen: Observation) -> bytes:
+            return page.render(status(seen, names), names, refreshing=refreshing).encode()
+
+        body = await reports.written(("page", names, refreshing), html)
+        return PiecesResponse([body], {**page.headers, "Content-Type": "text/html; charset=utf-8"})
 
     async def api_status(request: Request) -> Response:
         names = selected_targets(view.config, request.query_params)
-        seen = observe(view, time.time())
-        return _json(await asyncio.to_thread(lambda: _encoded(status(seen, names))))
+        return _json(await reports.written(("status", names), lambda seen: _encoded(status(seen, names))))
 
     async def config(request: Request) -> Response:
-        return PlainTextResponse(await asyncio.to_thread(redacted_yaml, view.config), headers=SECURITY_HEADERS)
+        text = await reports.written("config", lambda seen: redacted_yaml(seen.config).encode())
+        return PiecesResponse([text], {**SECURITY_HEADERS, "Content-Type": "text/plain; charset=utf-8"})
 
     async def service_discovery(request: Request) -> Response:
         # a proxy may have changed what the request says of its address, so the external URL comes first
         try:
             url = external_url.rstrip("/") or asked_url(
-                request.url.scheme, request.headers.get("host", ""), request.scope.get("root_path", "")
+                request.scope["scheme"], request.headers.get("host", ""), request.scope.get("root_path", "")
             )
         except ValueError as error:
             raise _bad_request(str(error)) from None
-        return _json(_encoded(target_groups(view.config, view.snapshot, url + telemetry_path)))
+        return _json(
+            await reports.written(
+                ("sd", url), lambda seen: _encoded(target_groups(seen.config, seen.entries, url + telemetry_path))
+            )
+        )
 
     async def healthy(request: Request) -> Response:
         return _answer(view.is_healthy(), "healthy", "the scheduler's heartbeat stopped")
@@ -85,9 +92,11 @@ def application(view: View, telemetry_path: str, external_url: str = "") -> Star
         return _answer(view.is_ready(), "ready", "first runs are under way")
 
     async def reload(request: Request) -> Response:
+        if is_foreign(request.headers, external_url):
+            raise HTTPException(403, "a page of another site may not reload the configuration\n", SECURITY_HEADERS)
         return await reload_reply(request, lambda dry_run: view.reload(dry_run=dry_run))
 
-    return Starlette(
+    endpoints = Starlette(
         routes=[
             Route("/", status_page),
             Route(telemetry_path, metrics),
@@ -99,6 +108,8 @@ def application(view: View, telemetry_path: str, external_url: str = "") -> Star
             Route("/-/reload", reload, methods=["POST", "PUT"]),
         ]
     )
+    endpoints.router.redirect_slashes = False  # it would send the client to whatever its Host header says
+    return endpoints
 
 
 def selected(entries: Iterable[Entry], query: QueryParams) -> list[Key] | None:
@@ -119,9 +130,9 @@ def selected(entries: Iterable[Entry], query: QueryParams) -> list[Key] | None:
     ]
 
 
-def selected_targets(config: Config, query: QueryParams) -> list[str]:
+def selected_targets(config: Config, query: QueryParams) -> tuple[str, ...]:
     """Return the names of targets that `target` gives, none for all. Raises HTTPException (400) as `selected` does."""
-    names = query.getlist("target")
+    names = tuple(query.getlist("target"))
     _check_known("target", names, [target.settings.name for target in config.targets])
     return names
 
@@ -146,4 +157,4 @@ def _encoded(document: object) -> bytes:
 
 
 def _json(body: bytes) -> Response:
-    return Response(body, media_type="application/json", headers=SECURITY_HEADERS)
+    return PiecesResponse([body], {**SECURITY_HEADERS, "Content-Type": "application/json"})

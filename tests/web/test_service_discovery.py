@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from exporter.web.route_prefix import below
 from exporter.web.routes import application
@@ -74,12 +75,30 @@ async def test_prometheus_is_sent_where_it_came_from_or_to_the_external_url(
     assert (labels["__scheme__"], *group["targets"], labels["__metrics_path__"]) == expected
 
 
-@pytest.mark.parametrize("host", ["", "a b", "a/b", "user@exporter", "exporter:99999", "exporter:", '"', "::1"])
+@pytest.mark.parametrize(
+    "host",
+    ["", "a b", "a/b", "user@exporter", "exporter:99999", "exporter:0", "exporter:", '"', "::1", "[::1::]", "[.]"],
+)
 async def test_a_host_that_could_not_be_scraped_is_refused_with_the_remedy(host: str) -> None:
     response = await discovered(host=host)
 
     assert response.status_code == 400
     assert response.text == "the request has no Host header that could be scraped; set --web.external-url\n"
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss", "ftp", ""])
+async def test_a_scheme_that_could_not_be_scraped_is_refused_with_the_remedy(scheme: str) -> None:
+    """A proxy names it in a header, and uvicorn takes it over."""
+    endpoints = application(SITES, "/metrics")
+
+    async def behind_proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        await endpoints({**scope, "scheme": scheme}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(behind_proxy), base_url="http://exporter") as http:
+        response = await http.get("/sd")
+
+    assert response.status_code == 400
+    assert response.text == "a proxy says that the request was neither http nor https; set --web.external-url\n"
 
 
 async def test_with_an_external_url_the_host_does_not_matter() -> None:
