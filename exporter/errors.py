@@ -12,6 +12,7 @@ EngagementError
     DeadlineError          timeout           no complete reply in time
     ServerError            server_error      the platform answered 5xx
     InvalidResponseError   invalid_response  a reply that is not what the API documents
+      TooLargeError                          a body over the target's cap
       NotFoundError                          404: often an object that vanished since it was listed
       RedirectError                          3xx: never followed
     IncompleteError        incomplete        a list did not arrive whole
@@ -153,6 +154,12 @@ class InvalidResponseError(CollectError):
     def __init__(self, message: str, *, remedy: str | None = None, error_code: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.error_code = error_code
+
+
+class TooLargeError(InvalidResponseError):
+    """The body of a reply is larger than the target allows; the rest of it was not read."""
+
+    remedy = "raise the target's max_body_bytes if the platform really has that much to say"
 
 
 class NotFoundError(InvalidResponseError):

@@ -83,10 +83,7 @@ class ClientCredentials(httpx.Auth):
         yield request
 
     def _token_request(self, request: httpx.Request) -> httpx.Request:
-        """Ask for a token on behalf of `request`: as the same client, within the same timeouts.
-
-        The reply is wanted as it is, since httpx would unpack any size of a compressed one.
-        """
+        """Ask for a token on behalf of `request`: as the same client, within the same timeouts."""
         self._token = ""
         body = {
             "grant_type": "client_credentials",

@@ -14,11 +14,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from exporter import __version__
 from exporter.api.auth import ClientCredentials
+from exporter.api.body import ACCEPTED_CODING
 from exporter.api.pacing import Pace, wait_seconds, whole_number
 from exporter.api.reply import Reply, decode
 from exporter.api.run import current_run
 from exporter.api.status import RETRIED_STATUSES, error_code, error_for
-from exporter.api.transport import ENDPOINT, Gate, GatedTransport, same_origin, too_large
+from exporter.api.transport import ENDPOINT, Gate, GatedTransport, same_origin
 from exporter.errors import (
     DeadlineError,
     InvalidResponseError,
@@ -125,7 +126,12 @@ class Client:
         return httpx.AsyncClient(
             transport=transport,
             auth=auth,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json", **self._access.headers},
+            headers={
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+                "Accept-Encoding": ACCEPTED_CODING,
+                **self._access.headers,
+            },
             timeout=httpx.Timeout(SILENCE_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
             trust_env=False,
             follow_redirects=False,
@@ -208,8 +214,6 @@ class Client:
                 raise DeadlineError(f"GET {endpoint}: no reply in time ({type(error).__name__})") from None
             except httpx.InvalidURL:
                 raise InvalidResponseError(f"GET {endpoint}: an id from the platform makes no URL") from None
-            except httpx.DecodingError:
-                raise InvalidResponseError(f"GET {endpoint}: the body's compression is damaged") from None
             except (httpx.TransportError, OSError) as error:
                 raise UnreachableError(f"GET {endpoint}: {_reason(error)}") from None
 
@@ -221,13 +225,9 @@ class Client:
                 wait = wait_seconds(response.status_code, response.headers, self._now())
                 code = error_code(await _start_of_body(response)) if response.status_code == 400 else ""
                 raise error_for("GET", endpoint, response.status_code, response.headers, wait, code)
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._max_body_bytes:
-                    raise too_large(f"GET {endpoint}", self._max_body_bytes)
+            body = await response.aread()
             current_run().pages += 1
-            return Reply(endpoint, str(response.url), response.headers, bytes(body))
+            return Reply(endpoint, str(response.url), response.headers, body)
 
     async def _heed(self, response: httpx.Response) -> None:
         """Take note of what the platform says about its rate limit, and pause if it asks for that."""

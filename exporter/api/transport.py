@@ -1,14 +1,13 @@
 """The last gate before the wire: only GET, only to the configured origin, and every request counted and named."""
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import httpx
 import structlog
 
+from exporter.api.body import BoundedBody
 from exporter.api.run import current_run
-from exporter.errors import InvalidResponseError
 from exporter.self_metrics import ApiMetrics
 
 logger = structlog.get_logger()
@@ -81,7 +80,8 @@ class GatedTransport(httpx.AsyncBaseTransport):
             if exchange.code == NO_REPLY:
                 exchange.log()
         if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _CappedStream(response.stream, self._max_body_bytes, exchange)
+            response.stream = _LoggedBody(response, response.stream, exchange, self._max_body_bytes)
+            response.headers.pop("content-encoding", None)  # httpx would unpack once more
         return response
 
     async def aclose(self) -> None:
@@ -89,51 +89,36 @@ class GatedTransport(httpx.AsyncBaseTransport):
 
 
 class _Exchange:
-    """One request and its reply, for one line in the log when it is over; `body_bytes` are those on the wire."""
+    """One request and its reply, for one line in the log when it is over."""
 
     def __init__(self, request_id: str, target: str, method: str, endpoint: str) -> None:
-        self.endpoint = endpoint
+        self.what = f"{method} {endpoint}"
         self.code = NO_REPLY
-        self.body_bytes = 0
         self._facts = {"request": request_id, "target": target, "method": method, "endpoint": endpoint}
         self._started = time.perf_counter()
 
     def duration_seconds(self) -> float:
         return time.perf_counter() - self._started
 
-    def log(self) -> None:
+    def log(self, body_bytes: int = 0) -> None:
         logger.debug(
             "request",
             **self._facts,
             code=self.code,
             duration_seconds=round(self.duration_seconds(), 3),
-            body_bytes=self.body_bytes,
+            body_bytes=body_bytes,
         )
 
 
-class _CappedStream(httpx.AsyncByteStream):
-    """Stops a body that is larger than allowed as it arrives, whoever reads it."""
+class _LoggedBody(BoundedBody):
+    """Logs the exchange when whoever reads the body is done with it."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, max_body_bytes: int, exchange: _Exchange) -> None:
-        self._inner = inner
-        self._max_body_bytes = max_body_bytes
+    def __init__(
+        self, response: httpx.Response, inner: httpx.AsyncByteStream, exchange: _Exchange, max_bytes: int
+    ) -> None:
+        super().__init__(response, inner, exchange.what, max_bytes)
         self._exchange = exchange
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            self._exchange.body_bytes += len(chunk)
-            if self._exchange.body_bytes > self._max_body_bytes:
-                raise too_large(self._exchange.endpoint, self._max_body_bytes)
-            yield chunk
-
     async def aclose(self) -> None:
-        self._exchange.log()
-        await self._inner.aclose()
-
-
-def too_large(endpoint: str, max_body_bytes: int) -> InvalidResponseError:
-    """Make the error of a body over the cap."""
-    return InvalidResponseError(
-        f"{endpoint}: the reply is larger than {max_body_bytes} bytes",
-        remedy="raise the target's max_body_bytes if the platform really has that much to say",
-    )
+        self._exchange.log(self.wire_bytes)
+        await super().aclose()

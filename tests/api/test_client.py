@@ -56,6 +56,7 @@ async def test_every_request_says_who_asks_and_carries_the_platforms_headers() -
     headers = script.requests[0].headers
     assert headers["User-Agent"] == USER_AGENT
     assert headers["Accept"] == "application/json"
+    assert headers["Accept-Encoding"] == "gzip"
     assert headers["360-api-version"] == "v2.0"
 
 

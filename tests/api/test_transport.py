@@ -103,7 +103,7 @@ async def test_a_body_is_cut_off_at_the_cap_whoever_reads_it() -> None:
     response = await gated(lambda _: httpx.Response(200, stream=chunks)).handle_async_request(
         httpx.Request("GET", f"{BASE}/users", extensions={ENDPOINT: "/users"})
     )
-    with pytest.raises(InvalidResponseError, match="/users: the reply is larger than 1000 bytes"):
+    with pytest.raises(InvalidResponseError, match="GET /users: the reply is larger than 1000 bytes"):
         await response.aread()
 
     assert chunks.taken == 3
