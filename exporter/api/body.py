@@ -41,7 +41,8 @@ class Gunzip:
 class BoundedBody(httpx.AsyncByteStream):
     """The unpacked body of a reply, for whoever reads it; `wire_bytes` counts what arrived.
 
-    `what` was asked stands in errors. Raises InvalidResponseError for a coding that was not asked for, a damaged one, and a body above the cap.
+    `what` was asked stands in errors. Raises InvalidResponseError for a coding that was not asked for, a damaged one,
+    and a body above the cap.
     """
 
     def __init__(self, response: httpx.Response, inner: httpx.AsyncByteStream, what: str, max_bytes: int) -> None:
