@@ -1,10 +1,13 @@
 """How fast one target may be asked: requests per second, requests at a time, and pauses that it asks for."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+import httpx
 from aiolimiter import AsyncLimiter
 
 from exporter.errors import RateLimitedError
@@ -14,6 +17,11 @@ LONGEST_WAIT_SECONDS = 30.0
 
 LONGEST_PAUSE_SECONDS = 86_400.0
 """No rate limit window is longer than a day; an answer that asks for more must not stop a target for good."""
+
+UNREADABLE_PAUSE_SECONDS = 60.0
+"""For a 429 whose Retry-After nobody understands: it asked for a pause."""
+
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 EPOCH_SECONDS_FROM = 1_000_000_000
 """X-RateLimit-Reset is a Unix time from here on (2001), and seconds from now below."""
@@ -65,14 +73,28 @@ class Pace:
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
-    """Read `Retry-After` in both forms, seconds or an HTTP date; None when absent or unreadable."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:12])
+    """Read `Retry-After`, the longest where it stands repeatedly; None when absent or unreadable."""
+    told = [_retry_after_seconds(text, now) for text in httpx.Headers(headers).get_list("retry-after")]
+    return max((seconds for seconds in told if seconds is not None), default=None)
+
+
+def _retry_after_seconds(text: str, now: float) -> float | None:
+    """Read seconds, with decimals as some servers send them, or a date of any form that HTTP knows (RFC 9110).
+
+    A date that names no zone is that of C's asctime, and in UTC.
+    """
+    if DECIMAL.fullmatch(text.strip()):
+        return min(float(text), LONGEST_PAUSE_SECONDS)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        moment = parsedate_to_datetime(text)
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, OverflowError):
+        pass
+    if "," not in text:
         return None
+    # a proxy may have made one line of two
+    told = [_retry_after_seconds(part, now) for part in text.split(",")]
+    return max((seconds for seconds in told if seconds is not None), default=None)
 
 
 def reset_seconds(headers: Mapping[str, str], now: float) -> float | None:
@@ -90,9 +112,12 @@ def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float |
     """
     if status in (429, 503) and (asked := retry_after_seconds(headers, now)) is not None:
         return asked
+    asked = None
     if status == 429 or whole_number(headers, "x-ratelimit-remaining") == 0:
-        return reset_seconds(headers, now)
-    return None
+        asked = reset_seconds(headers, now)
+    if asked is None and status == 429 and "retry-after" in headers:
+        return UNREADABLE_PAUSE_SECONDS
+    return asked
 
 
 def whole_number(headers: Mapping[str, str], name: str) -> int | None:

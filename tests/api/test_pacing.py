@@ -1,9 +1,11 @@
 """How fast a target may be asked, and what its headers say about that."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,17 +34,43 @@ from tests.fakes import NOW_SECONDS, Clock
         ("Fri, 15 Jan 2027 09:02:00 +0100", 120),
         ("Fri, 15 Jan 2027 07:00:00 GMT", 0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-        ("999999999999999999999", 999_999_999_999),
+        ("Fri Jan 15 08:02:00 2027", 120),
+        ("1.5", 1.5),
+        ("120, 60", 120),
+        ("Fri, 15 Jan 2027 08:01:00 GMT, Fri, 15 Jan 2027 08:02:00 GMT", 120),
+        ("soon, 120", 120),
+        ("999999999999999999999", LONGEST_PAUSE_SECONDS),
+        ("9" * 500, LONGEST_PAUSE_SECONDS),
         ("-1", None),
-        ("1.5", None),
+        ("1.", None),
+        ("1e3", None),
         ("²", None),
         ("soon", None),
         ("", None),
         ("Fri, 99 Jan 2027 08:02:00 GMT", None),
     ],
 )
-def test_retry_after_is_read_in_both_forms_and_nonsense_is_none(text: str, seconds: float | None) -> None:
+def test_retry_after_is_read_in_every_form_and_nonsense_is_none(text: str, seconds: float | None) -> None:
     assert retry_after_seconds({"retry-after": text}, NOW_SECONDS) == seconds
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_date_without_a_zone_is_in_utc_wherever_the_exporter_runs(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert retry_after_seconds({"retry-after": "Fri Jan 15 08:02:00 2027"}, NOW_SECONDS) == 120
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_of_a_repeated_retry_after_the_longest_counts() -> None:
+    headers = httpx.Headers(
+        [("Retry-After", "7"), ("Retry-After", "Fri, 15 Jan 2027 08:02:00 GMT"), ("Retry-After", "x")]
+    )
+
+    assert retry_after_seconds(headers, NOW_SECONDS) == 120
 
 
 PIECES = st.sampled_from(
@@ -97,6 +125,8 @@ USED_UP = {**RESET, "x-ratelimit-remaining": "0"}
         (429, {}, None),
         (429, {**USED_UP, "retry-after": "7"}, 7),
         (429, {**USED_UP, "retry-after": "soon"}, 50),
+        (429, {"retry-after": "soon"}, 60),
+        (503, {"retry-after": "soon"}, None),
         (503, {"retry-after": "7"}, 7),
         (503, RESET, None),
         (500, {"retry-after": "7"}, None),
