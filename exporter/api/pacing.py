@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-import httpx
 from aiolimiter import AsyncLimiter
 
 from exporter.errors import RateLimitedError
@@ -73,28 +72,26 @@ class Pace:
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
-    """Read `Retry-After`, the longest where it stands repeatedly; None when absent or unreadable."""
-    told = [_retry_after_seconds(text, now) for text in httpx.Headers(headers).get_list("retry-after")]
+    """Read `Retry-After`: seconds, with decimals as some servers send them, or a date of any form of RFC 9110.
+
+    A date without a zone is that of C's asctime, and in UTC. Where the header stands repeatedly, the longest counts.
+    None when absent or unreadable.
+    """
+    text = headers.get("retry-after", "")
+    if text.count(",") <= 1 and (seconds := _retry_after_seconds(text, now)) is not None:
+        return seconds
+    told = [_retry_after_seconds(part, now) for part in text.split(",")]  # a date is one without its weekday too
     return max((seconds for seconds in told if seconds is not None), default=None)
 
 
 def _retry_after_seconds(text: str, now: float) -> float | None:
-    """Read seconds, with decimals as some servers send them, or a date of any form that HTTP knows (RFC 9110).
-
-    A date that names no zone is that of C's asctime, and in UTC.
-    """
     if DECIMAL.fullmatch(text.strip()):
         return min(float(text), LONGEST_PAUSE_SECONDS)
     try:
         moment = parsedate_to_datetime(text)
         return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, OverflowError):
-        pass
-    if "," not in text:
         return None
-    # a proxy may have made one line of two
-    told = [_retry_after_seconds(part, now) for part in text.split(",")]
-    return max((seconds for seconds in told if seconds is not None), default=None)
 
 
 def reset_seconds(headers: Mapping[str, str], now: float) -> float | None:
