@@ -155,19 +155,25 @@ class Client:
         return decode(await self.get(endpoint, ids=ids, params=params), of)
 
     async def follow(self, endpoint: str, link: str, current_url: str) -> Reply:
-        """GET the next page that the platform named, absolute or relative to `current_url`.
+        """GET the next page that the platform named, absolute or relative to `current_url`, at the target's own origin.
 
-        Raises InvalidResponseError if the link leaves the target's origin: the credential must not go there.
+        A server behind a proxy may know itself by another scheme, host or port, so that of a link to the path asked for
+        only path and query count. Raises InvalidResponseError for any other that leaves the target's origin.
         """
         try:
-            url = httpx.URL(current_url).join(link)
+            current = httpx.URL(current_url)
+            url = current.join(link)
         except (httpx.InvalidURL, ValueError):
             raise InvalidResponseError(f"GET {endpoint}: the link to the next page is not a URL") from None
         if not same_origin(url, self._base_url):
-            raise InvalidResponseError(
-                f"GET {endpoint}: the link to the next page points at another origin and was not followed",
-                remedy="set url to the address that the platform itself uses in its links",
-            )
+            if url.path != current.path:
+                raise InvalidResponseError(
+                    f"GET {endpoint}: the link to the next page leads to another path at another origin, so it was not"
+                    " followed",
+                    remedy="let the proxy before the platform tell it under which address it is reached"
+                    " (X-Forwarded-Proto, X-Forwarded-Host)",
+                )
+            url = current.copy_with(query=url.query)
         return await self._get_with_retry(endpoint, str(url))
 
     async def concurrently(self, requests: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

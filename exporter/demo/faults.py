@@ -192,8 +192,8 @@ def wrong_total() -> Fault:
 
 
 def foreign_next(origin: str) -> Fault:
-    """A list whose next page lies on another origin: in the `Link` header, or under the key `next`."""
-    return _spoil(lambda scope, reply: _with_next(reply, f"{origin}{scope['path']}?next=2"))
+    """A list whose next page lies elsewhere on another origin: in the `Link` header, or under the key `next`."""
+    return _spoil(lambda scope, reply: _with_next(reply, f"{origin}/elsewhere{scope['path']}?next=2"))
 
 
 def repeated_page() -> Fault:

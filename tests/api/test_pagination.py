@@ -285,19 +285,37 @@ async def test_a_list_without_end_is_given_up_at_the_cap(
     assert len(requests) == 21
 
 
-@pytest.mark.parametrize("url", ["https://elsewhere.test/api/things?p=2", "//elsewhere.test/", "http://site.test/"])
+@pytest.mark.parametrize("url", ["https://elsewhere.test/things?p=2", "//elsewhere.test/", "http://site.test/"])
 @pytest.mark.parametrize(
     ("walk", "page"),
     [(by_next_url, lambda url: next_page([1], 2, url)), (by_link, lambda url: link_page([1], url))],
 )
-async def test_a_next_page_on_another_origin_is_not_asked(
+async def test_a_next_page_elsewhere_on_another_origin_is_not_asked(
     walk: Walk, page: Callable[[str], httpx.Response], url: str
 ) -> None:
     script = Script(page(url))
-    with pytest.raises(InvalidResponseError, match="points at another origin"):
+    with pytest.raises(InvalidResponseError, match="leads to another path at another origin"):
         await ids(walk, script)
 
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("origin", ["http://site.test", "https://inner.test:8000", "https://site.test:8443"])
+@pytest.mark.parametrize(
+    ("walk", "first", "last"),
+    [
+        (by_next_url, lambda url: next_page([1], 2, url), next_page([2], 2, None)),
+        (by_link, lambda url: link_page([1], url), ok(things([2]))),
+    ],
+)
+async def test_a_server_that_does_not_know_its_own_address_is_asked_where_it_is(
+    walk: Walk, first: Callable[[str], httpx.Response], last: httpx.Response, origin: str
+) -> None:
+    """As behind a proxy that speaks TLS: the path is the one asked for, so only the query of the link counts."""
+    script = Script(first(f"{origin}/api/things?p=2"), last)
+
+    assert await ids(walk, script) == [1, 2]
+    assert str(script.requests[1].url) == "https://site.test/api/things?p=2"
 
 
 @pytest.mark.parametrize(

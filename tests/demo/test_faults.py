@@ -196,7 +196,7 @@ async def test_the_next_page_lies_elsewhere(bridges: Platform, learning: Platfor
     for platform in (bridges, learning):
         platform.switch.set(foreign_next(ELSEWHERE))
 
-    assert (await bridges.http.get("/api/apps/")).json()["next"].startswith(f"{ELSEWHERE}/api/apps/")
+    assert (await bridges.http.get("/api/apps/")).json()["next"].startswith(f"{ELSEWHERE}/elsewhere/api/apps/")
     assert (await learning.http.get("/api/v2/groups")).links["next"]["url"].startswith(ELSEWHERE)
 
 

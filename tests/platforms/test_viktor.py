@@ -325,7 +325,7 @@ async def test_the_token_does_not_follow_a_link_to_another_origin(name: str, col
             return httpx.Response(200, json={**response.json(), "next": "https://evil.example.net/?offset=100"})
         return response
 
-    with pytest.raises(InvalidResponseError, match="another origin"):
+    with pytest.raises(InvalidResponseError, match="another path at another origin"):
         await collect(name, elsewhere)
     assert {request.url.host for request in environment.requests} == {"bridges.example.org"}
 
