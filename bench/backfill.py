@@ -21,7 +21,7 @@ from exporter.backfill.units import units
 from exporter.config import Config, Target
 from exporter.history import MS_PER_SECOND, Fidelity, Known, Past, Span, Steps
 from exporter.metrics import Family
-from exporter.platform import Collector, History, Platform, Probe
+from exporter.platform import Collector, History, Platform
 from exporter.settings import CollectorSettings, CollectorsSettings, TargetSettings
 
 CHANGES_A_DAY = (1, 24, 360)
@@ -75,9 +75,7 @@ def platform(changes_a_day: float) -> Platform[Any]:
         ]
         return {FAMILY: series}, ()
 
-    collector = Collector(
-        "courses", (FAMILY,), timedelta(hours=1), collect, lambda _: Probe("/"), planned_requests=lambda _: 1
-    )
+    collector = Collector("courses", (FAMILY,), timedelta(hours=1), collect, (), planned_requests=lambda _: 1)
     history = History(("courses",), (Known(FAMILY, Fidelity.EXACT),), read)
     access = Access("https://bench.test")
     return Platform("bench", BenchSettings, lambda _: access, (collector,), "none", "nobody", (history,))

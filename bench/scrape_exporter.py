@@ -22,7 +22,7 @@ from exporter.config import Config, Target
 from exporter.errors import State
 from exporter.exposition import Format
 from exporter.metrics import Sample
-from exporter.platform import Collector, Platform, Probe
+from exporter.platform import Collector, Platform
 from exporter.process import serve, without_garbage_collection
 from exporter.settings import CollectorSettings, CollectorsSettings, OnOff, TargetSettings
 from exporter.snapshot import Key
@@ -52,7 +52,7 @@ def configuration(series: int) -> Config:
     async def collect(client: Client, settings: BenchSettings, now: datetime) -> list[Sample]:
         return samples_of(settings.name, count)
 
-    collector = Collector("series", FAMILIES, timedelta(days=1), collect, lambda _: Probe("/"), lambda _: 1)
+    collector = Collector("series", FAMILIES, timedelta(days=1), collect, (), lambda _: 1)
     platform = Platform("bench", BenchSettings, lambda _: Access(URL), (collector,), credential="", planned_for="")
     targets = [Target(BenchSettings(name=name, platform="bench", url=URL), platform) for name in target_names(series)]
     return Config(tuple(targets))

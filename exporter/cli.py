@@ -171,7 +171,7 @@ async def _print_probe(config: Config) -> bool:
     good = True
     for target in config.targets:
         async for finding in probe(target, clients[target.settings.name]):
-            click.echo(f"{finding.target}: {finding.collector}: {finding.text}")
+            click.echo(str(finding))
             good = good and not finding.is_failure
     return good
 

@@ -13,6 +13,7 @@ EngagementError
     ServerError            server_error      the platform answered 5xx
     InvalidResponseError   invalid_response  a reply that is not what the API documents
       TooLargeError                          a body over the target's cap
+      BadRequestError                        400: the platform does not take what was asked
       NotFoundError                          404: often an object that vanished since it was listed
       RedirectError                          3xx: never followed
     IncompleteError        incomplete        a list did not arrive whole
@@ -141,18 +142,19 @@ class ServerError(CollectError):
 
 
 class InvalidResponseError(CollectError):
-    """The reply is not what the API documents: wrong type, missing key, not JSON, too large, unexpected status.
-
-    `error_code` is the platform's own word for what is wrong with a request (400), empty if it gave none.
-    """
+    """The reply is not what the API documents: wrong type, missing key, not JSON, too large, unexpected status."""
 
     state = State.INVALID_RESPONSE
     remedy = (
         "check that url points at the platform's API; if it does, the API changed: report it to the exporter's project"
     )
 
-    def __init__(self, message: str, *, remedy: str | None = None, error_code: str = "") -> None:
-        super().__init__(message, remedy=remedy)
+
+class BadRequestError(InvalidResponseError):
+    """400: the platform does not take what was asked; `error_code` is its own word for why, empty if it gave none."""
+
+    def __init__(self, message: str, *, error_code: str = "") -> None:
+        super().__init__(message)
         self.error_code = error_code
 
 

@@ -1,7 +1,7 @@
 """What a platform module provides: one `PLATFORM` constant that says how to reach the platform and what to collect."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -23,29 +23,38 @@ Raises CollectError when the platform fails; every sample belongs to one of the 
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """The cheapest GET that needs the same right as the collector."""
+class Probe(Generic[S]):
+    """One request out of a run: `ask` sends, decodes and fails as the run does, and its samples are thrown away.
+
+    An answer proves that the credential has `right`, in the platform's words; empty for what needs no right of its
+    own. Of probes with the same endpoint and right, one is sent for all.
+    """
 
     endpoint: str
-    params: Mapping[str, str | int] = field(default_factory=dict)
+    ask: Collect[S]
+    right: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Collector(Generic[S]):
     """One unit of polling, with its own interval, failure and state.
 
-    `right` is what the credential needs, in the platform's words; collectors that need no right of their own leave it
-    empty. `planned_requests` says how many requests a run makes on a site of the size in `Platform.planned_for`.
+    `probes` show whether a run would succeed, and between them need every right that a run needs. `planned_requests`
+    says how many requests a run makes on a site of the size in `Platform.planned_for`.
     """
 
     name: str
     families: tuple[Family, ...]
     interval: timedelta
     collect: Collect[S]
-    probe: Callable[[S], Probe]
+    probes: tuple[Probe[S], ...]
     planned_requests: Callable[[S], int]
     enabled: bool = True
-    right: str = ""
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """What the credential needs, in the platform's words."""
+        return tuple(probe.right for probe in self.probes if probe.right)
 
 
 ReadHistory = Callable[[Client, S, Span, Callable[[], float]], Awaitable[tuple[Past, Sequence[str]]]]
@@ -78,7 +87,8 @@ class Platform(Generic[S]):
     """A kind of platform. `credential` tells how to make the credential and what more than reading it can do.
 
     `access` raises nothing: the settings were checked. `planned_for` is the size of site that `check --plan` assumes.
-    `histories` say what can be told of the past; a collector that none of them names has no history.
+    `histories` say what can be told of the past; a collector that none of them names has no history. `has_rights` is
+    false for a target whose credential, if any, opens everything or nothing.
     """
 
     name: str
@@ -88,6 +98,7 @@ class Platform(Generic[S]):
     credential: str
     planned_for: str
     histories: tuple[History[S], ...] = ()
+    has_rights: Callable[[S], bool] = lambda _settings: True
 
     def __post_init__(self) -> None:
         """Raises ValueError when collectors, settings and families do not fit together."""

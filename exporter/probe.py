@@ -1,59 +1,86 @@
-"""`check --probe`: call every target once and tell which rights its credential lacks, and which it does not need."""
+"""`check --probe`: ask every target a little of what a run asks, and tell which rights lack and which are in excess."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from exporter import collection
 from exporter.api.client import Client
+from exporter.collection import Result
 from exporter.config import Target
-from exporter.errors import CollectError, ForbiddenError, UnauthorizedError
-from exporter.platform import Collector, is_enabled
+from exporter.errors import State
+from exporter.jobs import enabled_collectors
+from exporter.metrics import Sample
+from exporter.platform import Collector, Probe
 from exporter.settings import TargetSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the probe of one collector showed. `is_failure` says that the collector would not work."""
+    """What was found out about a collector, or about a right. `is_failure` says that the collector would not work."""
 
     target: str
-    collector: str
+    subject: str
     text: str
     is_failure: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.target}: {self.subject}: {'FAILED: ' if self.is_failure else ''}{self.text}"
+
 
 async def probe(target: Target, client: Client) -> AsyncIterator[Finding]:
-    """Send the cheapest request of each collector, also of those that are off if they need a right of their own."""
-    name = target.settings.name
+    """Send each probe of the collectors that are on, then one for each right that only others need."""
+    settings, platform = target.settings, target.platform
+    enabled = list(enabled_collectors(target))
+    answered: dict[tuple[str, str], Result] = {}
     async with client.session():
-        for collector in target.platform.collectors:
-            enabled = is_enabled(target.settings, collector)
-            if not enabled and not collector.right:
-                continue
-            error = await _ask(client, collector, target.settings)
-            if (text := _verdict(collector, error, enabled=enabled)) is not None:
-                yield Finding(name, collector.name, text, is_failure=enabled and error is not None)
-    yield Finding(name, "credential", target.platform.credential)
+        for collector in enabled:
+            failures = []
+            for one in collector.probes:
+                asked = (one.right, one.endpoint)
+                if asked not in answered:
+                    answered[asked] = await _ask(client, collector, one, settings)
+                if answered[asked].state is not State.OK:
+                    failures.append(_failure(answered[asked], one.right))
+            for text in failures:
+                yield Finding(settings.name, collector.name, text, is_failure=True)
+            if not failures:
+                yield Finding(settings.name, collector.name, "ok")
+        if platform.has_rights(settings):
+            needed = {right for collector in enabled for right in collector.rights}
+            for right, (collector, one) in _rights_of_others(platform.collectors, needed).items():
+                if (await _ask(client, collector, one, settings)).state is State.OK:
+                    yield Finding(
+                        settings.name,
+                        right,
+                        f"right in excess: only collectors that are off need it, such as {collector.name}",
+                    )
+    yield Finding(settings.name, "credential", platform.credential)
 
 
-async def _ask(client: Client, collector: Collector[Any], settings: TargetSettings) -> CollectError | None:
-    try:
-        request = collector.probe(settings)
-        await client.get(request.endpoint, params=request.params)
-    except CollectError as error:
-        return error
-    return None
+async def _ask(client: Client, collector: Collector[Any], one: Probe[Any], settings: TargetSettings) -> Result:
+    """Run the probe in the collector's place, so that it has the deadline, the state and the remedy of a run."""
+
+    async def collect(client: Client, settings: TargetSettings, now: datetime) -> list[Sample]:
+        await one.ask(client, settings, now)
+        return []
+
+    return await collection.run(client, replace(collector, collect=collect), settings)
 
 
-def _verdict(collector: Collector[Any], error: CollectError | None, *, enabled: bool) -> str | None:
-    right = f" ({collector.right})" if collector.right else ""
-    if enabled and error is None:
-        return "ok"
-    if enabled and isinstance(error, ForbiddenError):
-        return f"missing right{right}: {error}; {error.remedy}"
-    if enabled and isinstance(error, UnauthorizedError):
-        return f"credential refused{', or missing right' + right if right else ''}: {error}; {error.remedy}"
-    if enabled and error is not None:
-        return f"{error.state}: {error}; {error.remedy}"
-    if error is None:
-        return f"right in excess{right}: the collector is off, but the credential can read this"
-    return None
+def _rights_of_others(
+    collectors: tuple[Collector[Any], ...], needed: set[str]
+) -> dict[str, tuple[Collector[Any], Probe[Any]]]:
+    """Return the rights that are not `needed`, each with the first collector that would need it and its probe."""
+    found: dict[str, tuple[Collector[Any], Probe[Any]]] = {}
+    for collector in collectors:
+        for one in collector.probes:
+            if one.right and one.right not in needed:
+                found.setdefault(one.right, (collector, one))
+    return found
+
+
+def _failure(result: Result, right: str) -> str:
+    lack = f"missing right ({right}): " if right and result.state is State.FORBIDDEN else ""
+    return f"{result.state}: {lack}{result.error}; {result.remedy}"

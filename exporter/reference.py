@@ -155,9 +155,8 @@ def _collector_row(platform: Platform[Any], collector: Collector[Any]) -> str:
         if key not in ("enabled", "interval")
     ]
     state = "on" if collector.enabled else "opt-in"
-    return (
-        f"| `{collector.name}` | {state} | {duration_text(collector.interval)} | {collector.right} | {'; '.join(own)} |"
-    )
+    rights = " ".join(collector.rights)
+    return f"| `{collector.name}` | {state} | {duration_text(collector.interval)} | {rights} | {'; '.join(own)} |"
 
 
 class _EditorSchema(GenerateJsonSchema):

@@ -14,7 +14,7 @@ from exporter.api.pacing import Pace
 from exporter.app import Exporter
 from exporter.config import Config, Target
 from exporter.metrics import Family
-from exporter.platform import Collect, Collector, Platform, Probe
+from exporter.platform import Collect, Collector, Platform
 from exporter.self_metrics import ApiMetrics
 from exporter.settings import CollectorSettings, CollectorsSettings, OnOff, TargetSettings
 
@@ -137,9 +137,7 @@ def make_settings(name: str = "site", **keys: Any) -> FakeSettings:
 
 
 def make_collector(name: str, family: Family, collect: Collect[Any]) -> Collector[Any]:
-    return Collector(
-        name, (family,), timedelta(hours=1), collect, lambda _: Probe("/things"), planned_requests=lambda _: 1
-    )
+    return Collector(name, (family,), timedelta(hours=1), collect, (), planned_requests=lambda _: 1)
 
 
 def make_target(people: Collect[Any], places: Collect[Any], **keys: Any) -> Target:

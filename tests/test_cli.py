@@ -169,8 +169,10 @@ async def test_check_probe_of_a_missing_right_and_one_in_excess(site: Demo, site
     result = await run("check", "--probe", "--config.file", written(site_config, text))
 
     assert (result.code, result.err) == (3, "")
-    assert "crowd: queues: credential refused, or missing right (administrator): " in result.out
-    assert "learning: skills: right in excess (skills:read skillsPowers:read): the collector is off" in result.out
+    assert "crowd: queues: FAILED: unauthorized: GET /admin/rq/queues.json answered 401; give the API key" in result.out
+    assert (
+        "learning: skills:read: right in excess: only collectors that are off need it, such as skills\n" in result.out
+    )
 
 
 async def test_poll_as_text_and_openmetrics(site_config: Path) -> None:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from exporter.errors import (
+    BadRequestError,
     CollectError,
     ForbiddenError,
     InvalidResponseError,
@@ -22,6 +24,8 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 ERROR_CODE = re.compile(r"[A-Za-z_]{1,64}")
 """What is taken for an error's code; anything else in the body of an error may be free text."""
+
+MAX_FIELDS = 5
 
 
 def error_for(
@@ -46,18 +50,31 @@ def error_for(
         return RedirectError(f"{message}, a redirect, which is not followed", location_path=_location_path(headers))
     if status >= 500:
         return ServerError(message, status=status, wait_seconds=wait_seconds)
-    return InvalidResponseError(f"{message} ({code})" if code else message, error_code=code)
+    if status == 400:
+        return BadRequestError(f"{message} ({code})" if code else message, error_code=code)
+    return InvalidResponseError(message)
 
 
 def error_code(body: bytes) -> str:
-    """Read the code from the JSON body of an error: `error.code`, else `error`, else `code`; empty without one."""
+    """Read the code from the JSON body of an error: `error.code`, else `error`, else `code`; empty without one.
+
+    A body that lists complaints by field, itself or in `errors`, has the names of these fields for a code.
+    """
     try:
         reply: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    error = reply.get("error", reply.get("code")) if isinstance(reply, dict) else None
-    code = error.get("code") if isinstance(error, dict) else error
-    return code if isinstance(code, str) and ERROR_CODE.fullmatch(code) else ""
+    if not isinstance(reply, dict):
+        return ""
+    if "error" in reply or "code" in reply:
+        error = reply.get("error", reply.get("code"))
+        code = error.get("code") if isinstance(error, dict) else error
+        return code if isinstance(code, str) and ERROR_CODE.fullmatch(code) else ""
+    complaints = reply.get("errors", reply)
+    if not isinstance(complaints, dict):
+        return ""
+    fields = (field for field, texts in complaints.items() if isinstance(texts, list) and ERROR_CODE.fullmatch(field))
+    return ", ".join(islice(fields, MAX_FIELDS))
 
 
 def _location_path(headers: Mapping[str, str]) -> str:

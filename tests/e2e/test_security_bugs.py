@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from exporter.api.client import Access
 from exporter.metrics import Family
-from exporter.platform import Collector, Platform, Probe
+from exporter.platform import Collector, Platform
 from exporter.settings import CollectorSettings, CollectorsSettings, TargetSettings
 
 
@@ -49,7 +49,7 @@ async def grouped(client, settings, now):
 
 def collector(name, collect):
     family = Family(f"leaky_{name}", "Never seen.")
-    return Collector(name, (family,), timedelta(hours=1), collect, lambda _: Probe("/"), planned_requests=lambda _: 1)
+    return Collector(name, (family,), timedelta(hours=1), collect, (), planned_requests=lambda _: 1)
 
 
 PLATFORM = Platform(

@@ -188,11 +188,6 @@ async def test_the_plan_counts_the_requests_of_the_site_that_it_names(name: str,
     assert COLLECTORS[name].planned_requests(settings()) == len(site.requests)
 
 
-async def test_the_probe_reads_a_list_without_people() -> None:
-    for collector in COLLECTORS.values():
-        assert list(people(documented(collector.probe(settings()).endpoint.strip("/")))) == []
-
-
 async def test_an_empty_site_has_zeros_where_the_platform_counts_and_no_ranks(collect: Collect) -> None:
     site = Site(
         {

@@ -149,18 +149,6 @@ async def test_the_plan_counts_the_requests_of_the_environment_that_it_names(nam
     assert COLLECTORS[name].planned_requests(settings(collectors=EVENT_TYPES)) == len(environment.requests)
 
 
-async def test_a_probe_asks_for_what_the_collector_asks_for(collect: Collect) -> None:
-    """Same endpoint and same parameters, so the same right; only range and limit are the smallest."""
-    for name, collector in COLLECTORS.items():
-        environment = Environment()
-        await collect(name, environment)
-        first = environment.requests[0].url
-
-        probe = collector.probe(settings())
-        assert probe.endpoint == first.path
-        assert set(probe.params) == set(first.params)
-
-
 async def test_windows_are_calendar_periods_of_utc(collect: Collect) -> None:
     samples = await collect("users", Environment())
 

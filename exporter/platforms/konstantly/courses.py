@@ -12,8 +12,8 @@ from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count, Percent
 from exporter.errors import NotFoundError
 from exporter.metrics import Family, Sample, info
-from exporter.platform import Collector
-from exporter.platforms.konstantly.settings import PROBE, KonstantlySettings
+from exporter.platform import Collector, Probe
+from exporter.platforms.konstantly.settings import KonstantlySettings
 
 LIST_ENDPOINT = "/courses"
 ASSIGNMENTS_ENDPOINT = "/courses/{course}/assignments/users"
@@ -144,12 +144,18 @@ async def _read(client: Client, course: Course) -> list[Sample]:
     return list(course_samples(course, tally))
 
 
+async def ask(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
+    """Read the first page of the list."""
+    await client.get_as(CoursesPage, LIST_ENDPOINT)
+    return []
+
+
 COLLECTOR = Collector(
     name="courses",
     families=(CATALOG, INFO, LEARNERS, PROGRESS_RATIO, RESULT_RATIO),
     interval=timedelta(hours=1),
     collect=collect,
-    probe=lambda _: PROBE,
+    probes=(Probe(LIST_ENDPOINT, ask),),
     planned_requests=lambda _: 5 + 100,
     enabled=False,
 )

@@ -9,8 +9,8 @@ from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count
 from exporter.errors import NotFoundError
 from exporter.metrics import Family, Sample, info
-from exporter.platform import Collector
-from exporter.platforms.konstantly.settings import PROBE, KonstantlySettings
+from exporter.platform import Collector, Probe
+from exporter.platforms.konstantly.settings import KonstantlySettings
 from exporter.platforms.konstantly.statistics import ListedUser
 
 LIST_ENDPOINT = "/groups"
@@ -89,11 +89,17 @@ async def _read(client: Client, group: Group) -> list[Sample]:
     return group_samples(group, statistics)
 
 
+async def ask(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
+    """Read the first page of the list."""
+    await client.get_as(GroupsPage, LIST_ENDPOINT)
+    return []
+
+
 COLLECTOR = Collector(
     name="groups",
     families=(INFO, USERS, COURSES, USERS_WITHOUT_ACTIVITY, USERS_WITHOUT_RESULTS),
     interval=timedelta(minutes=30),
     collect=collect,
-    probe=lambda _: PROBE,
+    probes=(Probe(LIST_ENDPOINT, ask),),
     planned_requests=lambda _: 3 + 60,
 )

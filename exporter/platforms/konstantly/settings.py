@@ -8,11 +8,7 @@ from pydantic import Field, SecretStr
 
 from exporter.api.auth import HeaderKey
 from exporter.api.client import Access
-from exporter.platform import Probe
 from exporter.settings import CollectorSettings, CollectorsSettings, FilePath, OnOff, TargetSettings
-
-PROBE = Probe("/groups")
-"""One key opens everything, so the cheapest list without personal data answers for every collector."""
 
 
 class KonstantlyCollectors(CollectorsSettings):

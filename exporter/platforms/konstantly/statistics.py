@@ -9,8 +9,8 @@ from msgspec import Struct
 from exporter.api.client import Client
 from exporter.api.reply import Count, Percent
 from exporter.metrics import Family, Sample
-from exporter.platform import Collector
-from exporter.platforms.konstantly.settings import PROBE, KonstantlySettings
+from exporter.platform import Collector, Probe
+from exporter.platforms.konstantly.settings import KonstantlySettings
 
 ENDPOINT = "/statistics"
 SOURCE = f"Source: GET {ENDPOINT}, by default at most 15 minutes old."
@@ -125,6 +125,6 @@ COLLECTOR = Collector(
     ),
     interval=timedelta(minutes=15),
     collect=collect,
-    probe=lambda _: PROBE,
+    probes=(Probe(ENDPOINT, collect),),
     planned_requests=lambda _: 1,
 )

@@ -9,8 +9,8 @@ from exporter.api.client import Client
 from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count
 from exporter.metrics import Family, Sample
-from exporter.platform import Collector
-from exporter.platforms.konstantly.settings import PROBE, KonstantlySettings
+from exporter.platform import Collector, Probe
+from exporter.platforms.konstantly.settings import KonstantlySettings
 
 ENDPOINT = "/users"
 
@@ -59,12 +59,18 @@ async def collect(client: Client, _settings: KonstantlySettings, _now: datetime)
     return account_samples(accounts)
 
 
+async def ask(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
+    """Read the first page."""
+    await client.get_as(UsersPage, ENDPOINT)
+    return []
+
+
 COLLECTOR = Collector(
     name="users",
     families=(ACCOUNTS,),
     interval=timedelta(hours=1),
     collect=collect,
-    probe=lambda _: PROBE,
+    probes=(Probe(ENDPOINT, ask),),
     planned_requests=lambda _: 50,
     enabled=False,
 )

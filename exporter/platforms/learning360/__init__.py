@@ -65,4 +65,5 @@ PLATFORM = Platform(
         "50,000 skill powers"
     ),
     histories=HISTORIES,
+    has_rights=lambda settings: settings.api_version == "v2",
 )

@@ -13,9 +13,9 @@ from itertools import chain
 
 from exporter.api.client import Client
 from exporter.metrics import Family, Sample, info
-from exporter.platform import Collector, Probe
+from exporter.platform import Collector
 from exporter.platforms.learning360.counting import OUTSIDE, Windows, by_window, no_counts
-from exporter.platforms.learning360.lists import ATTEMPTS, COURSES, pages
+from exporter.platforms.learning360.lists import ATTEMPTS, COURSES, pages, probe
 from exporter.platforms.learning360.records import Attempt, Course
 from exporter.platforms.learning360.settings import CourseChoice, Learning360Settings
 
@@ -229,7 +229,6 @@ ATTEMPTS_COLLECTOR = Collector(
     ),
     timedelta(hours=1),
     collect_attempts,
-    lambda _: Probe(ATTEMPTS.endpoint),
+    (probe(ATTEMPTS), probe(COURSES)),
     planned_requests=lambda settings: 400 + 2 if settings.api_version == "v2" else 2,
-    right="courseStats:read courses:read",
 )

@@ -1,14 +1,16 @@
 """What a 360Learning platform holds: courses, groups, classrooms, skills and live projects."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import product
 
 from msgspec import UNSET
 
 from exporter.api.client import Client
-from exporter.errors import ForbiddenError, InvalidResponseError
+from exporter.errors import BadRequestError, ForbiddenError
 from exporter.metrics import Family, Sample
-from exporter.platform import Collector, Probe
+from exporter.platform import Collector
 from exporter.platforms.learning360.counting import state_samples
 from exporter.platforms.learning360.lists import (
     CLASSROOMS,
@@ -19,6 +21,7 @@ from exporter.platforms.learning360.lists import (
     SKILLS,
     count_by,
     pages,
+    probe,
 )
 from exporter.platforms.learning360.records import Group
 from exporter.platforms.learning360.settings import Learning360Settings
@@ -80,18 +83,25 @@ async def collect_classrooms(client: Client, settings: Learning360Settings, now:
     return [CLASSROOMS_HELD.sample(sum([len(page) async for page in pages(client, settings, CLASSROOMS)]))]
 
 
-async def collect_skills(client: Client, settings: Learning360Settings, now: datetime) -> list[Sample]:
-    """Count skills and powers. Raises ForbiddenError when the company has not enabled skills."""
+@contextmanager
+def skills_enabled() -> Iterator[None]:
+    """Turn the refusal of a company that has not bought the module into what it means."""
     try:
-        skills = await count_by(client, settings, SKILLS, lambda skill: (skill.status,))
-        powers = await count_by(client, settings, SKILL_POWERS, lambda power: (power.status,))
-    except InvalidResponseError as error:
+        yield
+    except BadRequestError as error:
         if error.error_code != SKILLS_OFF:
             raise
         raise ForbiddenError(
             f"{error}: the company has not enabled skills",
             remedy="turn the collector skills off, or ask 360Learning to enable the module",
         ) from error
+
+
+async def collect_skills(client: Client, settings: Learning360Settings, now: datetime) -> list[Sample]:
+    """Count skills and powers. Raises ForbiddenError when the company has not enabled skills."""
+    with skills_enabled():
+        skills = await count_by(client, settings, SKILLS, lambda skill: (skill.status,))
+        powers = await count_by(client, settings, SKILL_POWERS, lambda power: (power.status,))
     return [
         *state_samples(SKILLS_BY_STATUS, SKILL_STATUSES, skills),
         *state_samples(SKILL_POWERS_BY_STATUS, POWER_STATUSES, powers),
@@ -109,9 +119,8 @@ COURSES_COLLECTOR = Collector(
     (COURSES_BY_STATE,),
     timedelta(hours=1),
     collect_courses,
-    lambda _: Probe(COURSES.endpoint),
+    (probe(COURSES),),
     planned_requests=lambda settings: 2 if settings.api_version == "v2" else 1,
-    right="courses:read",
 )
 
 GROUPS_COLLECTOR = Collector(
@@ -119,9 +128,8 @@ GROUPS_COLLECTOR = Collector(
     (GROUPS_BY_VISIBILITY,),
     timedelta(hours=1),
     collect_groups,
-    lambda _: Probe(GROUPS.endpoint),
+    (probe(GROUPS),),
     planned_requests=lambda _: 1,
-    right="groups:read",
 )
 
 CLASSROOMS_COLLECTOR = Collector(
@@ -129,10 +137,9 @@ CLASSROOMS_COLLECTOR = Collector(
     (CLASSROOMS_HELD,),
     timedelta(hours=6),
     collect_classrooms,
-    lambda _: Probe(CLASSROOMS.endpoint),
+    (probe(CLASSROOMS),),
     planned_requests=lambda _: 1,
     enabled=False,
-    right="classrooms:read",
 )
 
 SKILLS_COLLECTOR = Collector(
@@ -140,10 +147,9 @@ SKILLS_COLLECTOR = Collector(
     (SKILLS_BY_STATUS, SKILL_POWERS_BY_STATUS),
     timedelta(hours=6),
     collect_skills,
-    lambda _: Probe(SKILLS.endpoint),
+    (probe(SKILLS, skills_enabled), probe(SKILL_POWERS, skills_enabled)),
     planned_requests=lambda _: 1 + 100,
     enabled=False,
-    right="skills:read skillsPowers:read",
 )
 
 PROJECTS_COLLECTOR = Collector(
@@ -151,8 +157,7 @@ PROJECTS_COLLECTOR = Collector(
     (LIVE_PROJECTS,),
     timedelta(hours=6),
     collect_projects,
-    lambda _: Probe(PROJECTS.endpoint),
+    (probe(PROJECTS),),
     planned_requests=lambda _: 1,
     enabled=False,
-    right="projects:read",
 )

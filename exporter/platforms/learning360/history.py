@@ -35,8 +35,8 @@ class DatedClassroom(Classroom, kw_only=True, rename="camel"):
     created_at: Instant | None = None
 
 
-DATED_SESSIONS = Listing(PATH_SESSIONS.endpoint, list[DatedSession])
-DATED_CLASSROOMS = Listing(CLASSROOMS.endpoint, list[DatedClassroom])
+DATED_SESSIONS = Listing(PATH_SESSIONS.endpoint, PATH_SESSIONS.scope, list[DatedSession])
+DATED_CLASSROOMS = Listing(CLASSROOMS.endpoint, CLASSROOMS.scope, list[DatedClassroom])
 
 
 async def read_sessions(

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
@@ -10,6 +12,8 @@ from exporter.api.client import Client
 from exporter.api.pagination import link_pages
 from exporter.api.reply import Reply, decode
 from exporter.errors import NotFoundError
+from exporter.metrics import Sample
+from exporter.platform import Probe
 from exporter.platforms.learning360 import records, v1
 from exporter.platforms.learning360.settings import Learning360Settings
 
@@ -26,24 +30,25 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[R]):
-    """A list and where it is; `from_v1` reads the array of v1 where that differs from a page of v2."""
+    """A list, where it is and the scope it needs; `from_v1` reads v1's array where that differs from a page of v2."""
 
     endpoint: str
+    scope: str
     page: type[list[R]]
     from_v1: Callable[[Reply], Sequence[R]] | None = None
 
 
-USERS = Listing("/users", list[records.User], v1.users)
-COURSES = Listing("/courses", list[records.Course], v1.courses)
-GROUPS = Listing("/groups", list[records.Group], v1.groups)
-ATTEMPTS = Listing("/courses/stats", list[records.Attempt], v1.attempts)
-PATHS = Listing("/paths", list[records.Path], v1.paths)
-PATH_SESSIONS = Listing("/paths/sessions", list[records.PathSession])
-PATH_STATS = Listing("/paths/stats", list[records.PathStat])
-CLASSROOMS = Listing("/classrooms", list[records.Classroom])
-SKILLS = Listing("/skills", list[records.Skill])
-SKILL_POWERS = Listing("/skills/powers", list[records.Skill])
-PROJECTS = Listing("/projects", list[records.Project])
+USERS = Listing("/users", "users:read", list[records.User], v1.users)
+COURSES = Listing("/courses", "courses:read", list[records.Course], v1.courses)
+GROUPS = Listing("/groups", "groups:read", list[records.Group], v1.groups)
+ATTEMPTS = Listing("/courses/stats", "courseStats:read", list[records.Attempt], v1.attempts)
+PATHS = Listing("/paths", "paths:read", list[records.Path], v1.paths)
+PATH_SESSIONS = Listing("/paths/sessions", "paths:read", list[records.PathSession])
+PATH_STATS = Listing("/paths/stats", "pathStats:read", list[records.PathStat])
+CLASSROOMS = Listing("/classrooms", "classrooms:read", list[records.Classroom])
+SKILLS = Listing("/skills", "skills:read", list[records.Skill])
+SKILL_POWERS = Listing("/skills/powers", "skillsPowers:read", list[records.Skill])
+PROJECTS = Listing("/projects", "projects:read", list[records.Project])
 
 V1_SESSION_STATS = "/paths/sessions/{session}/stats/users"
 
@@ -51,11 +56,31 @@ V1_SESSION_STATS = "/paths/sessions/{session}/stats/users"
 async def pages(client: Client, settings: Learning360Settings, listing: Listing[R]) -> AsyncIterator[Sequence[R]]:
     """Walk a list to its end; v1 sends it whole. See `exporter.api.pagination` for what the walk promises."""
     if settings.api_version == "v1":
-        reply = await client.get(listing.endpoint)
-        yield listing.from_v1(reply) if listing.from_v1 else decode(reply, listing.page)
+        yield await first_page(client, settings, listing)
         return
     async for page in link_pages(client, listing.endpoint, listing.page, identity):
         yield page
+
+
+async def first_page(client: Client, settings: Learning360Settings, listing: Listing[R]) -> Sequence[R]:
+    """Read one page; that of v1 is the whole list."""
+    reply = await client.get(listing.endpoint)
+    if settings.api_version == "v1" and listing.from_v1:
+        return listing.from_v1(reply)
+    return decode(reply, listing.page)
+
+
+def probe(
+    listing: Listing[R], understood: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Probe[Learning360Settings]:
+    """Ask for a page of the list, which proves its scope; `understood` gives errors the meaning they have in a run."""
+
+    async def ask(client: Client, settings: Learning360Settings, _now: datetime) -> list[Sample]:
+        with understood():
+            await first_page(client, settings, listing)
+        return []
+
+    return Probe(listing.endpoint, ask, listing.scope)
 
 
 def identity(record: Record) -> bytes | str:

@@ -11,7 +11,15 @@ from exporter.api.client import Client
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.learning360.counting import Windows, by_window, no_counts, state_samples
-from exporter.platforms.learning360.lists import PATH_SESSIONS, PATH_STATS, PATHS, count_by, path_stat_pages
+from exporter.platforms.learning360.lists import (
+    PATH_SESSIONS,
+    PATH_STATS,
+    PATHS,
+    count_by,
+    first_page,
+    path_stat_pages,
+    probe,
+)
 from exporter.platforms.learning360.records import PathSession, PathStat
 from exporter.platforms.learning360.settings import Learning360Settings
 
@@ -134,14 +142,22 @@ async def collect_path_stats(client: Client, settings: Learning360Settings, now:
     return [*enrollment_samples(totals), *enrollment_date_samples(totals)]
 
 
+async def ask_path_stats(client: Client, settings: Learning360Settings, _now: datetime) -> list[Sample]:
+    """Read a page of enrollments; v1 has them per session, so there it reads the sessions."""
+    if settings.api_version == "v1":
+        await first_page(client, settings, PATH_SESSIONS)
+    else:
+        await first_page(client, settings, PATH_STATS)
+    return []
+
+
 PATHS_COLLECTOR = Collector(
     "paths",
     (PATHS_BY_STATUS, PATH_SESSIONS_BY_PHASE),
     timedelta(hours=1),
     collect_paths,
-    lambda _: Probe(PATHS.endpoint),
+    (probe(PATHS),),
     planned_requests=lambda _: 2,
-    right="paths:read",
 )
 
 PATH_STATS_COLLECTOR = Collector(
@@ -149,7 +165,6 @@ PATH_STATS_COLLECTOR = Collector(
     (PATH_ENROLLMENTS, PATH_ENROLLMENTS_OVERDUE, PATH_ENROLLMENTS_STARTED, PATH_COMPLETIONS),
     timedelta(hours=1),
     collect_path_stats,
-    lambda settings: Probe(PATH_SESSIONS.endpoint if settings.api_version == "v1" else PATH_STATS.endpoint),
+    (Probe(PATH_STATS.endpoint, ask_path_stats, PATH_STATS.scope),),
     planned_requests=lambda settings: 10 if settings.api_version == "v2" else 1 + 500,
-    right="pathStats:read",
 )

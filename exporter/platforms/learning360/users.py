@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from exporter.api.client import Client
 from exporter.errors import InvalidResponseError
 from exporter.metrics import Family, Sample
-from exporter.platform import Collector, Probe
+from exporter.platform import Collector
 from exporter.platforms.learning360.counting import Windows, by_window, no_counts, state_samples
-from exporter.platforms.learning360.lists import USERS, pages
+from exporter.platforms.learning360.lists import USERS, pages, probe
 from exporter.platforms.learning360.records import User
 from exporter.platforms.learning360.settings import Learning360Settings
 
@@ -92,7 +92,6 @@ USERS_COLLECTOR = Collector(
     (USERS_BY_STATUS, USERS_LOGGED_IN, USERS_NEVER_LOGGED_IN),
     timedelta(minutes=30),
     collect_users,
-    lambda _: Probe(USERS.endpoint),
+    (probe(USERS),),
     planned_requests=lambda settings: 20 if settings.api_version == "v2" else 1,
-    right="users:read",
 )

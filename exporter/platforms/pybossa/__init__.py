@@ -44,4 +44,5 @@ PLATFORM = Platform(
     ),
     planned_for="1,000 published projects, 1,000 drafts, up to 100 categories",
     histories=HISTORIES,
+    has_rights=lambda settings: settings.secret("api_key") is not None,
 )

@@ -123,11 +123,15 @@ def _unix_time(text: str) -> float:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
+def list_params(settings: PybossaSettings, limit: int) -> dict[str, str | int]:
+    """Return the query for rows of all projects, which with a key must be asked for."""
+    params: dict[str, str | int] = {"limit": limit}
+    return {**params, "all": 1} if settings.secret("api_key") else params
+
+
 async def collect_projects(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
     """Read all published projects and the numbers of these; /api/projectstats has rows of drafts too."""
-    params: dict[str, str | int] = {"limit": PAGE_SIZE}
-    if settings.secret("api_key"):
-        params["all"] = 1
+    params = list_params(settings, PAGE_SIZE)
     samples: list[Sample] = []
     published: set[int] = set()
     category_names: dict[int, str] = {}
@@ -150,6 +154,13 @@ def _published_samples(rows: Iterable[ProjectStats], published: set[int]) -> lis
     return [sample for row in rows if row.project_id in published for sample in project_samples(row)]
 
 
+async def ask(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
+    """Read one project."""
+    with signed_in():
+        await client.get_as(list[Project], PROJECT, params={**list_params(settings, 1), "published": "true"})
+    return []
+
+
 PROJECTS_COLLECTOR = Collector(
     "projects",
     (
@@ -165,7 +176,7 @@ PROJECTS_COLLECTOR = Collector(
     ),
     timedelta(hours=1),
     collect_projects,
-    lambda _: Probe(PROJECT, {"published": "true", "limit": 1}),
+    (Probe(PROJECT, ask),),
     # pages of categories, projects and their numbers, each walk with its empty page at the end
     planned_requests=lambda _: 2 + 11 + 21,
     enabled=False,

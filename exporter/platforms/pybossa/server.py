@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from exporter.api.client import Client
 from exporter.api.reply import Count
-from exporter.errors import InvalidResponseError
+from exporter.errors import InvalidResponseError, UnauthorizedError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.pybossa.access import signed_in
@@ -20,6 +20,9 @@ T = TypeVar("T")
 STATS = "/stats/"
 GLOBALSTATS = "/api/globalstats"
 QUEUES = "/admin/rq/queues.json"
+
+ADMINISTRATOR = "administrator"
+"""The one right that a key may have or lack."""
 
 TOP = 5
 
@@ -239,9 +242,13 @@ async def collect_globalstats(client: Client, settings: PybossaSettings, now: da
 
 
 async def collect_queues(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
-    """Read the depth of the job queues."""
+    """Read the depth of the job queues. A wrong key and one that is no administrator's are refused alike."""
     with signed_in():
-        return queue_samples(await client.get_as(Queues, QUEUES))
+        try:
+            return queue_samples(await client.get_as(Queues, QUEUES))
+        except UnauthorizedError as error:
+            error.remedy = f"give the API key of an {ADMINISTRATOR}, or turn the collector queues off"
+            raise
 
 
 STATS_COLLECTOR = Collector(
@@ -249,7 +256,7 @@ STATS_COLLECTOR = Collector(
     (USERS, PROJECTS, TASKS, TASK_RUNS, TOP_PROJECT_TASK_RUNS, TOP_USER_TASK_RUNS, CONTRIBUTOR_LOCATIONS),
     timedelta(minutes=15),
     collect_stats,
-    lambda _: Probe(STATS, {"response_format": "json"}),
+    (Probe(STATS, collect_stats),),
     planned_requests=lambda _: 1,
 )
 
@@ -258,7 +265,7 @@ GLOBALSTATS_COLLECTOR = Collector(
     (RESULTS, REQUESTED_TASK_RUNS, PENDING_TASK_RUNS, CATEGORY_PROJECTS, FEATURED_PROJECTS),
     timedelta(minutes=15),
     collect_globalstats,
-    lambda _: Probe(GLOBALSTATS),
+    (Probe(GLOBALSTATS, collect_globalstats),),
     planned_requests=lambda _: 1,
 )
 
@@ -267,8 +274,7 @@ QUEUES_COLLECTOR = Collector(
     (QUEUE_JOBS,),
     timedelta(minutes=5),
     collect_queues,
-    lambda _: Probe(QUEUES),
+    (Probe(QUEUES, collect_queues, ADMINISTRATOR),),
     planned_requests=lambda _: 1,
     enabled=False,
-    right="administrator",
 )

@@ -51,13 +51,19 @@ async def collect(client: Client, settings: ViktorSettings, now: datetime) -> li
     ]
 
 
+async def ask(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
+    """Read the count of the first event type."""
+    event_type = min(settings.collectors.audit_events.event_types)
+    await client.get_as(AuditEventsPage, ENDPOINT, params=audit_event_params(event_type, now))
+    return []
+
+
 COLLECTOR = Collector(
     name="audit_events",
     families=(AUDIT_EVENTS,),
     interval=timedelta(hours=1),
     collect=collect,
-    probe=lambda _: Probe(ENDPOINT, audit_event_params("USER.LOGIN", datetime(2026, 1, 2, tzinfo=UTC))),
+    probes=(Probe(ENDPOINT, ask, ADMIN),),
     planned_requests=lambda settings: len(set(settings.collectors.audit_events.event_types)),
     enabled=False,
-    right=ADMIN,
 )

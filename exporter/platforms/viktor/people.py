@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from exporter.api.client import Client
 from exporter.metrics import Family, Sample
-from exporter.platform import Collector
+from exporter.platform import Collector, Probe
 from exporter.platforms.viktor.settings import ADMIN, ViktorSettings
 from exporter.platforms.viktor.statistics import (
     ENDPOINT,
@@ -20,8 +20,8 @@ from exporter.platforms.viktor.statistics import (
     day_windows,
     month_windows,
     newest_point_samples,
+    read_statistics,
     statistics_params,
-    statistics_probe,
     week_windows,
     window_samples,
 )
@@ -121,14 +121,14 @@ def people_samples(scope: Scope, statistics: UserStatistics | DeveloperStatistic
 async def collect_users(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
     """Read and map the scope `users`."""
     params = statistics_params(USERS.stats_type, settings.org_domain, now)
-    reply = await client.get_as(UsersReply, ENDPOINT, params=params)
+    reply = await read_statistics(client, settings, UsersReply, params)
     return list(people_samples(USERS, reply.users, now))
 
 
 async def collect_developers(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
     """Read and map the scope `developers`."""
     params = statistics_params(DEVELOPERS.stats_type, settings.org_domain, now)
-    reply = await client.get_as(DevelopersReply, ENDPOINT, params=params)
+    reply = await read_statistics(client, settings, DevelopersReply, params)
     return list(people_samples(DEVELOPERS, reply.developers, now))
 
 
@@ -137,16 +137,14 @@ USERS_COLLECTOR = Collector(
     families=USERS.families,
     interval=timedelta(minutes=30),
     collect=collect_users,
-    probe=lambda _: statistics_probe(USERS.stats_type),
+    probes=(Probe(ENDPOINT, collect_users, ADMIN),),
     planned_requests=lambda _: 1,
-    right=ADMIN,
 )
 DEVELOPERS_COLLECTOR = Collector(
     name="developers",
     families=DEVELOPERS.families,
     interval=timedelta(minutes=30),
     collect=collect_developers,
-    probe=lambda _: statistics_probe(DEVELOPERS.stats_type),
+    probes=(Probe(ENDPOINT, collect_developers, ADMIN),),
     planned_requests=lambda _: 1,
-    right=ADMIN,
 )

@@ -6,13 +6,17 @@ window whole: last week's Monday is at most 13 days ago, and the previous month 
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
 
+from exporter.api.client import Client, Params
 from exporter.api.reply import Count
+from exporter.errors import BadRequestError
 from exporter.metrics import Family, Sample
-from exporter.platform import Probe
+from exporter.platforms.viktor.settings import ViktorSettings
+
+T = TypeVar("T")
 
 ENDPOINT = "/api/statistics/"
 SOURCE = f"Source: GET {ENDPOINT}, by default at most 30 minutes old."
@@ -90,11 +94,17 @@ def range_params(stats_type: str, org_domain: str | None, start: datetime, end: 
     return params if org_domain is None else {**params, "org_domain": org_domain}
 
 
-def statistics_probe(stats_type: str) -> Probe:
-    """Return the request for a single day long past, which needs the same right as a whole range."""
-    return Probe(
-        ENDPOINT, {"stats_type": stats_type, "start": "2026-01-01T00:00:00.0Z", "end": "2026-01-02T00:00:00.0Z"}
-    )
+async def read_statistics(client: Client, settings: ViktorSettings, of: type[T], params: Params) -> T:
+    """GET and decode. The remedy of a 400 is about `org_domain`, the one part of the query that is configured."""
+    try:
+        return await client.get_as(of, ENDPOINT, params=params)
+    except BadRequestError as error:
+        error.remedy = (
+            "check org_domain: nothing else in this request is configured"
+            if settings.org_domain
+            else "set org_domain: the environment may serve several organisations, and nothing else can be configured"
+        )
+        raise
 
 
 def date_time(moment: datetime) -> str:

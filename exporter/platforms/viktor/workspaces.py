@@ -14,7 +14,7 @@ from exporter.api.pagination import next_url_pages
 from exporter.api.reply import Count
 from exporter.errors import InvalidResponseError
 from exporter.metrics import Family, Sample, info
-from exporter.platform import Collector
+from exporter.platform import Collector, Probe
 from exporter.platforms.viktor.settings import ADMIN, PAGE_LIMIT, ViktorSettings, WorkspaceType
 from exporter.platforms.viktor.statistics import (
     ENDPOINT,
@@ -25,8 +25,8 @@ from exporter.platforms.viktor.statistics import (
     Period,
     month_windows,
     newest_point_samples,
+    read_statistics,
     statistics_params,
-    statistics_probe,
 )
 
 LIST_ENDPOINT = "/api/workspaces/"
@@ -209,12 +209,23 @@ async def listed_workspaces(client: Client, page: type[WorkspacesPage[W]]) -> li
     return [workspace async for page in pages for workspace in page]
 
 
-async def collect(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
-    """Read the statistics of all workspaces in one reply, and the list that knows their names."""
+async def read_activity(client: Client, settings: ViktorSettings, now: datetime) -> Activity:
+    """Read the statistics of all workspaces, in one reply."""
     params = statistics_params("workspaces", settings.org_domain, now)
-    reply = await client.get_as(WorkspacesReply, ENDPOINT, params=params)
+    return activity_of((await read_statistics(client, settings, WorkspacesReply, params)).workspaces)
+
+
+async def collect(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
+    """Read the statistics, and the list that knows the workspaces' names."""
+    activity = await read_activity(client, settings, now)
     workspaces = await listed_workspaces(client, WorkspacesPage[Workspace])
-    return workspace_samples(workspaces, activity_of(reply.workspaces), settings.collectors.workspaces.types, now)
+    return workspace_samples(workspaces, activity, settings.collectors.workspaces.types, now)
+
+
+async def ask(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
+    """Read the statistics only."""
+    await read_activity(client, settings, now)
+    return []
 
 
 COLLECTOR = Collector(
@@ -222,7 +233,6 @@ COLLECTOR = Collector(
     families=(WORKSPACES, INFO, USERS, MONTHLY_ACTIVE_USERS, DAILY_ACTIVE_USERS, NEWEST_POINT),
     interval=timedelta(minutes=30),
     collect=collect,
-    probe=lambda _: statistics_probe("workspaces"),
+    probes=(Probe(ENDPOINT, ask, ADMIN),),
     planned_requests=lambda _: 1 + 5,
-    right=ADMIN,
 )
