@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from exporter.errors import ConfigError, Problem
-from exporter.file_stamp import Stamp, stamps
 from exporter.platform import Platform, interval, is_enabled
 from exporter.settings import Duration, Settings, TargetSettings, duration_text
 from exporter.validation import did_you_mean, problems_of, read_file, unknown_key
@@ -34,11 +33,10 @@ class Defaults(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One configured platform; the defaults are filled in. `tls_files` is the state of those files, by key."""
+    """One configured platform; the defaults are filled in."""
 
     settings: TargetSettings
     platform: Platform[Any]
-    tls_files: Mapping[str, Stamp] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ class Config:
 
 
 TOP_LEVEL_KEYS = ("defaults", "targets")
-TLS_FILES = ("ca_file", "client_cert_file", "client_key_file")
 
 
 def load(path: Path, platforms: Mapping[str, Platform[Any]], environment: Mapping[str, str] = os.environ) -> Config:
@@ -129,11 +126,8 @@ def _target(
         settings = platform.settings.model_validate({**defaults, **raw}, context={"folder": folder})
     except ValidationError as error:
         return None, list(problems_of(document, path, error, platform.settings))
-    # looked at before the files are read, so that a change in between is noticed
-    tls_files = {key: file for key in TLS_FILES if (file := getattr(settings, key))}
-    seen = dict(zip(tls_files, stamps(tls_files.values()), strict=True))
     problems = [*settings.problems(), *_age_problems(settings, platform)]
-    return Target(settings, platform, seen), [
+    return Target(settings, platform), [
         document.problem((*path, *key.split(".")), message) for key, message in problems
     ]
 

@@ -37,7 +37,7 @@ def by_name(config: Config) -> dict[str, Target]:
 
 
 def changed_keys(old: Target, new: Target) -> Iterator[str]:
-    """Yield the keys that differ, collectors as `collectors.NAME`; a TLS file with other contents is a change too."""
+    """Yield the keys that differ, collectors as `collectors.NAME`."""
     old_values, new_values = _values(old), _values(new)
     for key in {**old_values, **new_values}:
         if old_values.get(key) != new_values.get(key):
@@ -55,5 +55,5 @@ def _values(target: Target) -> dict[str, object]:
         if key == "collectors":
             values |= {f"collectors.{name}": collector for name, collector in value}
         else:
-            values[key] = (value, target.tls_files.get(key))
+            values[key] = value
     return values

@@ -1,6 +1,5 @@
 """What a configuration becomes: a client for every target, and a job for every collector that runs."""
 
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ import httpx
 
 from exporter.api.client import Client
 from exporter.api.pacing import Pace
+from exporter.api.tls import CurrentTls
 from exporter.config import Config, Target
 from exporter.difference import by_name, needs_new_client
 from exporter.platform import Collector, interval, is_enabled
 from exporter.self_metrics import ApiMetrics
-from exporter.settings import TargetSettings, tls_context
+from exporter.settings import TargetSettings
 from exporter.snapshot import Entry, Key
 from exporter.storage import Source, source_of
 
@@ -103,18 +103,18 @@ def make_clients(
 
     Raises OSError for a TLS file that went away since the configuration was checked.
     """
-    contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+    shared: dict[tuple[object, ...], CurrentTls] = {}
     clients = {}
     for target in targets:
         settings = target.settings
         files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
-        if files not in contexts:
-            contexts[files] = tls_context(settings)
-        clients[settings.name] = make_client(target, contexts[files], metrics, now)
+        if files not in shared:
+            shared[files] = CurrentTls(settings)
+        clients[settings.name] = make_client(target, shared[files], metrics, now)
     return clients
 
 
-def make_client(target: Target, tls: ssl.SSLContext, metrics: ApiMetrics, now: Callable[[], float]) -> Client:
+def make_client(target: Target, tls: CurrentTls, metrics: ApiMetrics, now: Callable[[], float]) -> Client:
     """Build the client of one target."""
     settings = target.settings
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
@@ -128,7 +128,7 @@ def make_client(target: Target, tls: ssl.SSLContext, metrics: ApiMetrics, now: C
         *labels,
         target.platform.access(settings),
         pace,
-        transport=lambda: httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=proxy),
+        transport=lambda: httpx.AsyncHTTPTransport(verify=tls.context(), trust_env=False, proxy=proxy),
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,
         now=now,

@@ -1,15 +1,15 @@
 """What a target's settings are made of: durations, secrets, addresses, and the keys that every platform shares."""
 
-import os
 import re
 import ssl
 from collections.abc import Iterator
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
+import httpx
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,7 +23,12 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from exporter.file_stamp import Stamp, read_regular, stamps
+
 SECONDS = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+HOST_NAME = re.compile(r"(?=.{1,254}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+MOST_ADDRESS_CHARACTERS = 4_096
+
 DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in SECONDS))
 
 
@@ -61,15 +66,25 @@ def _resolve(path: Path, info: ValidationInfo) -> Path:
 
 
 def _split(text: str, example: str) -> SplitResult:
-    """Split an http address. Messages never repeat it, as urlsplit's own do: it may hold a password."""
+    """Split an http address that httpx can use. Messages never repeat it, since it may hold a password."""
+    if any(character.isspace() or ord(character) < 0x20 for character in text):
+        raise ValueError("contains characters that do not belong into an address")
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises ValueError when it is not a number up to 65535
-    except ValueError:
-        parts = SplitResult("", "", "", "", "")
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+        is_good = parts.scheme in ("https", "http") and parts.port != 0 and _is_host(parts.hostname or "")
+        _ = httpx.URL(text).host  # raises for a name that IDNA does not know
+    except (ValueError, httpx.InvalidURL):
+        is_good = False
+    if not is_good:
         raise ValueError(f"write the full address, such as {example}")
     return parts
+
+
+def _is_host(text: str) -> bool:
+    """True for an IP address and for what can be looked up as a name."""
+    if ":" in text:
+        return isinstance(ip_address(text), IPv6Address)
+    return HOST_NAME.fullmatch(text) is not None
 
 
 def _address(text: str) -> str:
@@ -79,8 +94,8 @@ def _address(text: str) -> str:
         raise ValueError("must not contain a user name or password; use the platform's credential keys")
     if parts.query or parts.fragment:
         raise ValueError("must not contain ? or #; give the address of the site only")
-    if not parts.netloc.isascii() or any(character.isspace() or ord(character) < 0x20 for character in text):
-        raise ValueError("contains characters that do not belong into an address")
+    if len(text) > MOST_ADDRESS_CHARACTERS:
+        raise ValueError(f"is too long; an address has at most {MOST_ADDRESS_CHARACTERS:,} characters")
     return text.rstrip("/")
 
 
@@ -115,7 +130,7 @@ class Secret:
     def __init__(self, value: str = "", *, path: Path | None = None) -> None:
         self._value = value
         self._path = path
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -127,12 +142,11 @@ class Secret:
         when that is refused.
         """
         if self._path is None:
-            return _checked(self._value)
+            return _checked(self._value.strip())  # a variable of the environment may end in a line break
         try:
-            status = os.stat(self._path)
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            [stamp] = stamps([self._path])
             if stamp != self._stamp:
-                self._value = _checked(self._path.read_text(encoding="utf-8").strip())
+                self._value = _checked(read_regular(self._path).decode().strip())
                 self._stamp = stamp
         except (OSError, ValueError) as error:
             if self._stamp is None:
@@ -273,10 +287,14 @@ class TargetSettings(Settings):
         if self.secret(key) is None:
             yield key, f"{key} is missing; give {key}_file (a file that holds it) or {key} (such as ${{VARIABLE}})"
 
+    def tls_files(self) -> tuple[Path, ...]:
+        """Return the files that TLS towards the platform needs, none for the system's authorities alone."""
+        return tuple(file for file in (self.ca_file, self.client_cert_file, self.client_key_file) if file)
+
     def _tls_problems(self) -> Iterator[tuple[str, str]]:
         try:
             tls_context(self)
-        except (OSError, ssl.SSLError):
+        except OSError:
             key = "ca_file" if self.ca_file else "client_cert_file"
             yield (
                 key,
@@ -289,6 +307,8 @@ def tls_context(settings: TargetSettings) -> ssl.SSLContext:
 
     Raises OSError (ssl.SSLError is one) for a file that is missing or no PEM.
     """
+    for file in settings.tls_files():
+        read_regular(file)  # OpenSSL would wait for a pipe
     context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
     if settings.client_cert_file and settings.client_key_file:
         # an empty password makes an encrypted key an error instead of a prompt on the terminal

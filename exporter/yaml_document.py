@@ -14,6 +14,9 @@ Path = tuple[str | int, ...]
 
 REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(.?))", re.DOTALL)
 TEXT_TAG = "tag:yaml.org,2002:str"
+NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+OTHER_BASE = re.compile(r"[-+]?0[0-9_]+|.*:.*")
+"""Such as 010, which is 8, and 1:30, which is 90."""
 MERGE_TAG = "tag:yaml.org,2002:merge"
 MAX_NODES = 1_000_000  # about 100,000 targets; a smaller file that unfolds to more is a chain of aliases gone wrong
 
@@ -150,6 +153,9 @@ class _Reader:
     def scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         if self.environment is not None and "$" in node.value and node.tag == TEXT_TAG:
             return self.expand(node, path, self.environment)
+        if node.tag in NUMBER_TAGS and OTHER_BASE.fullmatch(node.value):
+            self.report(node, path, "YAML reads this number to base 8 or 60; write it to base 10, or put it in quotes")
+            return None
         try:
             value = self.loader.construct_object(node)
         except (ValueError, LookupError, AttributeError, yaml.constructor.ConstructorError):

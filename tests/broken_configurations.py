@@ -1,7 +1,7 @@
 """Configurations that are refused, and what must be said of each; test_broken_configurations reads the table.
 
 The environment holds SECRET and an empty EMPTY; beside the configuration lie the secret files good.key, empty.key,
-two_lines.key and bytes.key.
+two_lines.key, bytes.key and the pipe pipe.key.
 """
 
 from typing import NamedTuple
@@ -78,6 +78,15 @@ SYNTAX = {
     ),
     "a lone dollar": Broken(target("viktor", "token: a$b"), "5:12", "targets[0].token", "write $$ for a dollar sign"),
     "an unfinished variable": Broken(target("viktor", "token: ${SECRET"), "5:12", "targets[0].token", "write $$"),
+    "a number to base 8": Broken(
+        target("pybossa", "max_series: 010"), "5:17", "targets[0].max_series", "YAML reads this number to base 8 or 60"
+    ),
+    "a name that is a number to base 8": Broken(
+        "targets:\n  - name: 010\n", "2:11", "targets[0].name", "YAML reads this number to base 8 or 60"
+    ),
+    "a number to base 60": Broken(
+        target("pybossa", "interval: 1:30"), "5:15", "targets[0].interval", "YAML reads this number to base 8 or 60"
+    ),
     "a date": Broken(target("viktor", "token: 2026-11-20"), "5:12", "targets[0].token", "a date"),
     "a date that does not exist": Broken(
         target("viktor", "token: 2026-99-99"), "5:12", "targets[0].token", "not a value that YAML understands"
@@ -175,6 +184,35 @@ VALUES = {
     "a password in characters that are no address": Broken(
         url("https://me:${SECRET}\u2100@one.example.org"), "4:5", "targets[0].url", "write the full address"
     ),
+    **{
+        what: Broken(url(f"'{address}'"), "4:5", "targets[0].url", "write the full address")
+        for what, address in {
+            "an address of no IPv4 network": "https://999.1.1.1",
+            "an address of a future IP": "https://[v1.abc]",
+            "an IPv4 address in brackets": "https://[127.0.0.1]",
+            "a host that is too long": f"https://{'.'.join(['a' * 60] * 5)}",
+            "a label that is too long": f"https://{'a' * 64}.example",
+            "an empty label": "https://academy..example",
+            "a name that IDNA does not know": "https://xn--a.example",
+            "a percent sign in the host": "https://a%20b.example",
+            "port 0": "https://one.example.org:0",
+        }.items()
+    },
+    "an address that is too long": Broken(
+        url(f"https://one.example.org/{'a' * 5000}"), "4:5", "targets[0].url", "at most 4,096 characters"
+    ),
+    "a line break in the address": Broken(
+        url('"https://one.example.org/a\\nb"'), "4:5", "targets[0].url", "do not belong"
+    ),
+    "a proxy with a space": Broken(
+        target("pybossa", "proxy: http://proxy .example:3128"), "5:5", "targets[0].proxy", "do not belong"
+    ),
+    "a proxy with a space in its password": Broken(
+        target("pybossa", "proxy: 'http://me:a ${SECRET}@proxy:3128'"), "5:5", "targets[0].proxy", "do not belong"
+    ),
+    "a proxy that cannot be looked up": Broken(
+        target("pybossa", "proxy: http://999.1.1.1:3128"), "5:5", "targets[0].proxy", "write the full address"
+    ),
     "a space in the address": Broken(url("'https://one example.org'"), "4:5", "targets[0].url", "do not belong"),
     "a duration without unit": Broken(
         target("pybossa", "interval: 15"), "5:5", "targets[0].interval", "write a duration with its unit, such as 30s"
@@ -237,6 +275,12 @@ CREDENTIALS = {
     ),
     "a missing file": Broken(
         target("konstantly", "api_key_file: nowhere.key"), "5:5", "targets[0].api_key_file", "No such file or directory"
+    ),
+    "a pipe as file": Broken(
+        target("konstantly", "api_key_file: pipe.key"), "5:5", "targets[0].api_key_file", "is a pipe or a device"
+    ),
+    "a pipe as certificate": Broken(
+        target("pybossa", "ca_file: pipe.key"), "5:5", "targets[0].ca_file", "cannot be read as PEM"
     ),
     "a folder as file": Broken(
         target("konstantly", "api_key_file: ."), "5:5", "targets[0].api_key_file", "Is a directory"

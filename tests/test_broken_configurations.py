@@ -1,5 +1,6 @@
 """Every mistake in a configuration is told with file, line, column, key and remedy, and never repeats a secret."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "good.key").write_text(f"{SECRET}\n")
     (tmp_path / "empty.key").write_text("\n")
     (tmp_path / "two_lines.key").write_text(f"{SECRET}\n{SECRET}\n")
+    os.mkfifo(tmp_path / "pipe.key")
     (tmp_path / "bytes.key").write_bytes(b"\xff\xfe" + SECRET.encode())
     return tmp_path
 

@@ -1,7 +1,6 @@
 """A reload: all or nothing, and undisturbed what does not change."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -19,7 +18,6 @@ from exporter.config import Config, Target
 from exporter.difference import Difference, difference
 from exporter.errors import ConfigError, Problem, RateLimitedError, State
 from exporter.exposition import Exposition, Format, Rendered
-from exporter.file_stamp import stamps
 from exporter.metrics import Sample
 from exporter.snapshot import Entry, Key
 from exporter.storage import Storage
@@ -400,21 +398,6 @@ def test_the_difference_names_keys_and_never_values() -> None:
 
     assert changes.changed == {"site": ("interval", "max_age", "proxy")}
     assert "secret" not in repr(changes)
-
-
-def test_other_contents_of_a_tls_file_are_a_change(tmp_path: Path) -> None:
-    file = tmp_path / "ca.pem"
-
-    def target() -> Target:
-        made = Platform().target(ca_file=file)
-        return Target(made.settings, made.platform, dict(zip(["ca_file"], stamps([file]), strict=True)))
-
-    file.write_text("one", encoding="utf-8")
-    old = target()
-    assert difference(Config((old,)), Config((target(),))).unchanged == ("site",)
-    os.replace(file, tmp_path / "old.pem")
-    file.write_text("two", encoding="utf-8")
-    assert difference(Config((old,)), Config((target(),))).changed == {"site": ("ca_file",)}
 
 
 async def test_the_last_reload_is_remembered_with_what_was_wrong() -> None:

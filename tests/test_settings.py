@@ -100,6 +100,7 @@ def test_a_secret_from_its_value_or_its_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("  from-file \r\n")
 
     assert Secret("from-value").read() == "from-value"
+    assert Secret("from-a-variable\n").read() == "from-a-variable"
     assert Secret(path=tmp_path / "key").read() == "from-file"
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from exporter.file_stamp import read_regular
 from exporter.settings import FilePath, Settings
 
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-8])\$[./A-Za-z0-9]{53}")
@@ -112,7 +113,7 @@ class TlsServerConfig(Section):
             file: Path | None = getattr(self, key)
             try:
                 if file:
-                    file.read_bytes()
+                    read_regular(file)
             except OSError as error:
                 yield key, f"cannot be read: {error.strerror}"
             except ValueError:
