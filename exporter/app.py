@@ -138,9 +138,10 @@ class Exporter:
         self.snapshot = Snapshot(
             _continued(job.entry(), old_snapshot[job.key])
             if job.key in kept
-            else _restored(job.entry(), records.get(job.key), self._now())
+            else _restored(job.entry(), records.get(job.key))
             for job in parts.jobs.values()
         )
+        self.snapshot.expire(self._now())
         gone = [job.key for job in old.jobs.values() if job.key not in kept]
         self._exposition.arrange(_families(parts.config), gone)
         self._run_log.forget(gone)
@@ -157,15 +158,18 @@ class Exporter:
             elif job.key in kept:
                 last_run_at = None  # what was changed, such as a credential, should show what comes of it
             self._schedule.add(job_id, job.interval, self._poll, last_run_at)
+            self._hasten(job)
         self._process.reload_successful.set(1)
         self._process.reload_timestamp.set(self._now())
 
     def page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
         """Return `/metrics` in pieces; with `keys`, only what belongs to these collectors."""
+        self._expire()
         return self._exposition.page(form, keys)
 
     async def gzip_page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
         """Return `/metrics` as one gzip stream in pieces."""
+        self._expire()
         return await self._exposition.gzip_page(form, keys)
 
     def next_run_at(self, key: Key) -> datetime | None:
@@ -223,6 +227,14 @@ class Exporter:
         pause_seconds = job.client.pace.remaining_pause_seconds()
         if result.state is State.RATE_LIMITED and pause_seconds > LONGEST_WAIT_SECONDS:
             self._schedule.defer(job_id, pause_seconds)
+        else:
+            self._hasten(job)
+
+    def _hasten(self, job: Job) -> None:
+        """Let a collector run at the end of its windows: nothing says what they are after it, until the next run."""
+        entry = self.snapshot[job.key]
+        if entry.waits_for_border:
+            self._schedule.hasten(id_of(job.key), entry.windows_end_at - self._now())
 
     async def _run(self, job: Job) -> Result:
         before = self.snapshot[job.key].begun_at
@@ -242,10 +254,11 @@ class Exporter:
 
     async def publish(self, key: Key, result: Result) -> None:
         """Take in a run's result. One collector's runs never overlap, so its results are published in their order."""
-        entry = self.snapshot.publish(key, result)
+        self.snapshot.publish(key, result)
         self._save(key)
+        self._expire()
         if result.state is not State.OK:
-            self._exposition.update_status(entry)
+            self._exposition.update_status(self.snapshot[key])
             return
         # what the others of the target expose may have changed too; all of it is shown at one moment, as it is by then
         ready = {one.key: await self._exposition.render(one) for one in self.snapshot.of_target(key.target)}
@@ -275,10 +288,14 @@ class Exporter:
 
     async def _beat(self) -> None:
         self._beat_once()
-        for dropped in self.snapshot.expire(self._now()):
-            logger.warning("values dropped for age", target=dropped.key.target, collector=dropped.key.collector)
-            for entry in self.snapshot.of_target(dropped.key.target):
-                self._exposition.publish(entry, {})
+        self._expire()
+
+    def _expire(self) -> None:
+        """Take from the page what is too old or has ended: at every scrape, so that none shows it a moment longer."""
+        for entry in self.snapshot.expire(self._now()):
+            self._exposition.publish(entry, {})
+            if entry.published is None:
+                logger.warning("values dropped for age", target=entry.key.target, collector=entry.key.collector)
 
     def _beat_once(self) -> None:
         self._heartbeat_at = self._now()
@@ -303,19 +320,17 @@ def _continued(entry: Entry, old: Entry) -> Entry:
     return old if new == old else new
 
 
-def _restored(entry: Entry, record: Record | None, now: float) -> Entry:
-    """Fill in what is stored of the entry's collector; values that have grown too old meanwhile are not exposed."""
+def _restored(entry: Entry, record: Record | None) -> Entry:
+    """Fill in what is stored of the entry's collector."""
     if record is None:
         return entry
-    published = record.published
-    if published and now - published.at > entry.max_age_seconds:
-        published = None
     return replace(
         entry,
         begun_at=record.begun_at,
         last=record.last,
         last_success_at=record.last_success_at,
-        published=published,
+        published=record.published,
+        windows_end_at=record.published.ends_at if record.published else entry.windows_end_at,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import groupby
@@ -65,15 +66,21 @@ class Exposition:
         self._status: Chunks = {family: {} for family in self_metrics.FAMILIES}
         self._shown: dict[Key, Entry] = {}
         self._rendered: dict[Key, Families] = {}
+        self._shared: set[Family] = set()
         self._live = live
         self._version = 0
         self._heads: dict[Format, tuple[int, Head]] = {}
         self._compressing = {form: asyncio.Lock() for form in Format}
 
     def arrange(self, families: Iterable[Family], gone: Collection[Key]) -> None:
-        """Set the platforms' families, in the order of the page, and drop what is shown of the collectors `gone`."""
+        """Set the platforms' families, in the order of the page, and drop what is shown of the collectors `gone`.
+
+        Families of several collectors come several times.
+        """
         self._version += 1
-        self._samples = {family: self._samples.get(family, {}) for family in families}
+        declared = Counter(families)
+        self._shared = {family for family, number in declared.items() if number > 1}
+        self._samples = {family: self._samples.get(family, {}) for family in declared}
         for key in gone:
             self._shown.pop(key, None)
             self._rendered.pop(key, None)
@@ -156,12 +163,22 @@ class Exposition:
                 lines = list(chunks.values())
             else:
                 lines = [chunks[key] for key in keys if key in chunks]
+            if family in self._shared:
+                lines = each_series_once(lines)
             if any(lines):
                 parts += [metadata(family, form), *lines]
         return parts
 
     def _end(self, form: Format, keys: Collection[Key] | None) -> bytes:
         return live_page(self._live if keys is None else CollectorRegistry(), form)
+
+
+def each_series_once(chunks: Iterable[bytes]) -> list[bytes]:
+    """Return the lines without those of series that an earlier line has: several collectors may know the same."""
+    first: dict[bytes, bytes] = {}
+    for line in b"".join(chunks).split(b"\n")[:-1]:
+        first.setdefault(line.rpartition(b" ")[0], line + b"\n")
+    return list(first.values())
 
 
 async def _compress(parts: Sequence[bytes]) -> Head:

@@ -1,5 +1,6 @@
 """Families and samples: what a series is called, what it means, and the naming rules that hold for all of them."""
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,18 +50,21 @@ class Family:
         if not self.help.strip():
             raise ValueError(f"{self.name}: HELP is documentation for users and must not be empty")
 
-    def sample(self, value: float, /, **labels: str) -> "Sample":
+    def sample(self, value: float, ends_at: float = math.inf, /, **labels: str) -> "Sample":
         """Raises TypeError unless `labels` are exactly the family's label names."""
         if len(labels) != len(self.labels):
             raise TypeError(f"{self.name} has the labels {self.labels}, not {tuple(labels)}")
         try:
-            return Sample(self, tuple([labels[name] for name in self.labels]), value)
+            return Sample(self, tuple([labels[name] for name in self.labels]), value, ends_at)
         except KeyError as error:
             raise TypeError(f"{self.name} has the labels {self.labels}, not {tuple(labels)}") from error
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """One series with its value; `labels` are values in the order of `family.labels`.
+
+    From `ends_at` (Unix time) on the value is not that of its series any more: a window of the calendar has ended, and
+    its name has passed to the next one.
 
     The garbage collector leaves samples out, since they can be part of no cycle: going through a million of them
     would stop everything for 0.1 s.
@@ -69,6 +73,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     family: Family
     labels: tuple[str, ...]
     value: float
+    ends_at: float = math.inf
 
 
 def info(name: str, help: str, labels: tuple[str, ...]) -> Family:

@@ -13,7 +13,7 @@ from exporter import self_metrics
 from exporter.config import Defaults
 from exporter.history import Known
 from exporter.metrics import TARGET_LABEL, Family
-from exporter.platform import Collector, Platform
+from exporter.platform import Collector, History, Platform
 from exporter.settings import TargetSettings, duration_text
 
 
@@ -82,15 +82,16 @@ def history_markdown(platforms: Iterable[Platform[Any]]) -> str:
         "own, the dates must lead to it; what they contradict is left out, and the command says so.",
     ]
     for platform in platforms:
-        names = {family: collector.name for collector in platform.collectors for family in collector.families}
         lines += ["", f"## {platform.name}", "", "| collector | series | history | |", "|---|---|---|---|"]
-        lines += [_history_row(names[known.family], known) for history in platform.histories for known in history.known]
+        lines += [_history_row(platform, history, known) for history in platform.histories for known in history.known]
     return "\n".join(lines) + "\n"
 
 
-def _history_row(collector: str, known: Known) -> str:
+def _history_row(platform: Platform[Any], history: History[Any], known: Known) -> str:
+    collectors = [one for one in platform.collectors if one.name in history.collectors and known.family in one.families]
+    names = ", ".join(collector.name for collector in collectors)
     windows = f" with window {_labels(known.windows)}" if known.windows else ""
-    return f"| {collector} | `{known.family.name}`{windows} | {known.fidelity.value} | {known.why} |"
+    return f"| {names} | `{known.family.name}`{windows} | {known.fidelity.value} | {known.why} |"
 
 
 def configuration_markdown(platforms: Iterable[Platform[Any]]) -> str:

@@ -16,6 +16,9 @@ FIRST_RUN_SPACING = timedelta(milliseconds=5)
 FIRST_RUNS_WITHIN = timedelta(seconds=25)
 """The last of the first runs starts before `/-/ready` stops waiting; beyond 5,000 of them, several start together."""
 
+BORDER_RUNS_WITHIN = timedelta(minutes=1)
+"""Runs that are due at the end of a window of the calendar are spread over this time, since it ends for all at once."""
+
 HEARTBEAT_SECONDS = 5.0
 
 
@@ -99,6 +102,14 @@ class Schedule:
         """Let the next run of a job be in `seconds`, a little apart from others deferred to the same moment."""
         spread = phase(job_id, timedelta(seconds=HEARTBEAT_SECONDS))
         self._scheduler.modify_job(job_id, next_run_time=datetime.now(UTC) + timedelta(seconds=seconds) + spread)
+
+    def hasten(self, job_id: str, seconds: float) -> None:
+        """Let the next run of a job be soon after `seconds`, at its own place within BORDER_RUNS_WITHIN, or earlier."""
+        now = datetime.now(UTC)
+        due = now + timedelta(seconds=max(0.0, seconds)) + phase(job_id, BORDER_RUNS_WITHIN)
+        next_run_at = self.next_run_at(job_id)
+        if next_run_at is not None and due < next_run_at:
+            self._scheduler.modify_job(job_id, next_run_time=due)
 
     def next_run_at(self, job_id: str) -> datetime | None:
         """Return when the job is due next (aware UTC), None if it is not scheduled."""

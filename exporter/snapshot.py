@@ -35,6 +35,8 @@ class Published:
     at: float
     illegal: int = 0
     left_out: tuple[Family, ...] = ()
+    ends_at: float = math.inf
+    """When the first of the samples end."""
 
     @property
     def exposed(self) -> Families:
@@ -51,6 +53,16 @@ class Published:
         """How many samples are not exposed, for whichever reason."""
         return self.illegal + sum(len(self.families[family]) for family in self.left_out)
 
+    def without_ended(self, now: float) -> "Published":
+        """Return what has not ended; a family that lost nothing is the same object as before."""
+        families = {}
+        for family, samples in self.families.items():
+            left = tuple([sample for sample in samples if sample.ends_at > now])
+            if left:
+                families[family] = samples if len(left) == len(samples) else left
+        without_room = tuple(family for family in self.left_out if family in families)
+        return Published(families, self.at, self.illegal, without_room, first_end(families))
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -66,6 +78,8 @@ class Entry:
     last: Result | None = None
     published: Published | None = None
     last_success_at: float | None = None
+    windows_end_at: float = math.inf
+    """When the first samples of the last complete result ended or will end, after which a run is due."""
     runs: int = 0
     failures: int = 0
     skipped: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SKIP_REASONS, 0))
@@ -74,6 +88,18 @@ class Entry:
     def state(self) -> State:
         """State of the last run, `pending` before the first has ended."""
         return self.last.state if self.last else State.PENDING
+
+    @property
+    def drops_at(self) -> float:
+        """When something of what is published has to leave the page."""
+        if self.published is None:
+            return math.inf
+        return min(self.published.ends_at, self.published.at + self.max_age_seconds)
+
+    @property
+    def waits_for_border(self) -> bool:
+        """True while no run has begun since the first samples of the last complete result ended."""
+        return self.windows_end_at < math.inf and (self.begun_at is None or self.begun_at < self.windows_end_at)
 
 
 class Snapshot:
@@ -86,6 +112,7 @@ class Snapshot:
             self._keys_of_target.setdefault(key.target, []).append(key)
         for target in self._keys_of_target:
             self._fit(target)
+        self._drops_at = self._first_drop()
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries.values()))
@@ -106,16 +133,18 @@ class Snapshot:
         published = entry.published
         if result.state is State.OK:
             families, illegal = arranged(result.samples)
-            published = Published(families, result.finished_at, illegal)
+            published = Published(families, result.finished_at, illegal, ends_at=first_end(families))
         self._entries[key] = replace(
             entry,
             last=replace(result, samples=()),
             published=published,
+            windows_end_at=published.ends_at if published and result.state is State.OK else entry.windows_end_at,
             last_success_at=published.at if published else entry.last_success_at,
             runs=entry.runs + 1,
             failures=entry.failures + (result.state is not State.OK),
         )
         self._fit(key.target)
+        self._drops_at = min(self._drops_at, self._entries[key].drops_at)
         return self._entries[key]
 
     def skip(self, key: Key, reason: str) -> Entry:
@@ -125,13 +154,27 @@ class Snapshot:
         return self._entries[key]
 
     def expire(self, now: float) -> list[Entry]:
-        """Drop what is older than its target's max_age; returns the entries that lost their samples."""
-        expired = [entry for entry in self if entry.published and now - entry.published.at > entry.max_age_seconds]
-        for entry in expired:
-            self._entries[entry.key] = replace(entry, published=None)
-        for target in {entry.key.target for entry in expired}:
+        """Drop results older than their target's max_age, and samples that have ended; returns what changed by it.
+
+        Costs nothing before the moment when something is to be dropped.
+        """
+        if now < self._drops_at:
+            return []
+        before = dict(self._entries)
+        for key, entry in before.items():
+            if (published := entry.published) is None:
+                continue
+            if now - published.at > entry.max_age_seconds:
+                self._entries[key] = replace(entry, published=None)
+            elif published.ends_at <= now:
+                self._entries[key] = replace(entry, published=published.without_ended(now))
+        for target in {key.target for key, entry in before.items() if entry is not self._entries[key]}:
             self._fit(target)
-        return [self._entries[entry.key] for entry in expired]
+        self._drops_at = self._first_drop()
+        return [entry for key, entry in self._entries.items() if entry is not before[key]]
+
+    def _first_drop(self) -> float:
+        return min((entry.drops_at for entry in self._entries.values()), default=math.inf)
 
     def of_target(self, target: str) -> list[Entry]:
         """Return the entries of one target, in their order."""
@@ -171,6 +214,11 @@ def arranged(samples: Iterable[Sample]) -> tuple[Families, int]:
             found.setdefault(sample.family.name, {}).setdefault(sample.labels, sample)
     families = [tuple(series.values()) for series in found.values()]
     return {family[0].family: family for family in families}, count - sum(map(len, families))
+
+
+def first_end(families: Families) -> float:
+    """Return when the first samples end."""
+    return min((sample.ends_at for samples in families.values() for sample in samples), default=math.inf)
 
 
 def left_out(results: Iterable[Families], max_series: int) -> set[Family]:

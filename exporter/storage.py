@@ -5,6 +5,7 @@ that fails is a warning.
 """
 
 import hashlib
+import math
 import os
 import sqlite3
 import threading
@@ -14,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ from exporter.errors import State
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, collector_settings
 from exporter.settings import TargetSettings
-from exporter.snapshot import Families, Key, Published, arranged
+from exporter.snapshot import Families, Key, Published, arranged, first_end
 
 logger = structlog.get_logger()
 
@@ -72,7 +75,17 @@ SAVE_SAMPLES = """
 DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLite's codes for a file that is not what it should be; SQLITE_ERROR is a table or column that is not there."""
 
-_samples_decoder = msgspec.json.Decoder(list[tuple[str, tuple[str, ...], list[tuple[tuple[str, ...], float]]]])
+
+class Rows(msgspec.Struct, frozen=True, array_like=True):
+    """Samples of one family that end at one time, None for those that do not end."""
+
+    family: str
+    labels: tuple[str, ...]
+    rows: list[tuple[tuple[str, ...], float]]
+    ends_at: float | None = None
+
+
+_samples_decoder = msgspec.json.Decoder(list[Rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +273,7 @@ def record_of(source: Source, row: sqlite3.Row, families: Sequence[Family]) -> R
     published = None
     if row["samples"] is not None:
         stored, _ = arranged(decode_samples(row["samples"], families))
-        published = Published(stored, row["last_success_at"], row["illegal"])
+        published = Published(stored, row["last_success_at"], row["illegal"], ends_at=first_end(stored))
     return Record(source, row["begun_at"], row["paused_until"], last, row["last_success_at"], published)
 
 
@@ -280,11 +293,17 @@ def samples_row(record: Record) -> tuple[object, ...]:
 
 
 def encode_samples(families: Families) -> bytes:
-    """Write samples as JSON: [family, label names, [[label values, value], ...]]."""
+    """Write samples as JSON."""
     return msgspec.json.encode(
         [
-            (family.name, family.labels, [(sample.labels, float(sample.value)) for sample in samples])
+            Rows(
+                family.name,
+                family.labels,
+                [(sample.labels, float(sample.value)) for sample in group],
+                ends_at if ends_at < math.inf else None,
+            )
             for family, samples in families.items()
+            for ends_at, group in groupby(samples, key=attrgetter("ends_at"))
         ]
     )
 
@@ -295,11 +314,12 @@ def decode_samples(data: bytes, families: Sequence[Family]) -> Iterator[Sample]:
     Raises msgspec.DecodeError.
     """
     known = {family.name: family for family in families}
-    for name, labels, rows in _samples_decoder.decode(data):
-        family = known.get(name)
-        if family and family.labels == labels:
-            for values, value in rows:
-                yield Sample(family, values, value)
+    for stored in _samples_decoder.decode(data):
+        family = known.get(stored.family)
+        if family and family.labels == stored.labels:
+            ends_at = math.inf if stored.ends_at is None else stored.ends_at
+            for values, value in stored.rows:
+                yield Sample(family, values, value, ends_at)
 
 
 def is_damage(error: Exception) -> bool:

@@ -6,7 +6,7 @@ from grafana.dashboard import Row, dashboard, url_of
 from grafana.fields import ONE_IS_GOOD, Colour, Column, Steps
 from grafana.panels import TABLE_HEIGHT, Query, bars, lines, note, table
 from grafana.queries import per, ratio, series, weekly_change
-from grafana.viktor import DAYS_OF_LAST_MONTH
+from grafana.viktor import mean_day_of_last_month
 from grafana.well import HOUR_SECONDS, age, can_it_be_trusted, is_it_well
 
 HOW_THEY_COUNT = """\
@@ -52,7 +52,7 @@ MONTHLY_ACTIVE = of_platforms(
     series("learning360_active_learners", 'window="30d"'),
 )
 MEAN_DAILY_ACTIVE = of_platforms(
-    series("viktor_daily_active_users", 'window="last_month"') + f" / {DAYS_OF_LAST_MONTH}",
+    mean_day_of_last_month("users"),
     series("learning360_active_learners", 'window="24h"'),
 )
 STICKINESS = ratio(MEAN_DAILY_ACTIVE, MONTHLY_ACTIVE)

@@ -9,14 +9,19 @@ from grafana.queries import named, per, ratio, series, total
 from grafana.well import HOUR_SECONDS, can_it_be_trusted, is_it_well
 
 PLATFORM = 'platform="viktor"'
-DAYS_OF_LAST_MONTH = "scalar(days_in_month(vector(time() - 86400 * scalar(day_of_month()))))"
+START_OF_LAST_MONTH = series("viktor_window_start_timestamp_seconds", 'window="last_month"')
 
 
 def stickiness_of_last_month(people: str) -> str:
     """Mean daily active people of last month over its monthly active ones; `people` is users or developers."""
-    daily = total(series(f"viktor_daily_active_{people}", 'window="last_month"'))
-    monthly = total(series(f"viktor_monthly_active_{people}", 'window="last_month"'))
-    return f"{ratio(daily, monthly)} / {DAYS_OF_LAST_MONTH}"
+    monthly = series(f"viktor_monthly_active_{people}", 'window="last_month"')
+    return ratio(total(mean_day_of_last_month(people)), total(f"{monthly} and {START_OF_LAST_MONTH}"))
+
+
+def mean_day_of_last_month(people: str) -> str:
+    """Daily active people, by target: added up over the month that the numbers are of, over the days of that month."""
+    daily = series(f"viktor_daily_active_{people}", 'window="last_month"')
+    return f"{daily} / days_in_month({START_OF_LAST_MONTH})"
 
 
 def build() -> dict[str, Any]:

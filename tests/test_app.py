@@ -1,9 +1,11 @@
 """A running exporter over fake platforms: what it shows, when it is ready and healthy, and what harms whom."""
 
 import asyncio
+import gzip
 import re
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -352,3 +354,89 @@ async def test_the_page_gives_room_to_the_collectors_in_their_order_whichever_en
 
     await exporter.publish(PEOPLE_KEY, Result(State.OK, clock.now(), 1.0))
     assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
+
+
+def until_midnight(*samples: tuple[str, float], end: float) -> Result:
+    """What a run gave ten minutes before the end: places with their ends."""
+    return Result(State.OK, end - 600, 1.0, tuple(PLACES.sample(3, ends_at, place=name) for name, ends_at in samples))
+
+
+async def test_a_sample_leaves_the_page_at_the_very_moment_at_which_it_ends() -> None:
+    """Whether a run succeeds then or not: the day that it spoke of is not yesterday any more."""
+    clock = Clock()
+    end = clock.now() + 600
+    exporter = Exporter(Config((make_target(hang, hang),)), clock.now)
+    await exporter.publish(PLACES_KEY, until_midnight(("day", end), ("month", end + 1e6), ("always", inf), end=end))
+    clock.seconds = end - 0.001
+    assert {place for place, _ in series(exporter, "fake_places")} == {"day", "month", "always"}
+
+    clock.seconds = end
+    zipped = gzip.decompress(b"".join(await exporter.gzip_page(Format.TEXT))).decode()
+    assert 'place="day"' not in zipped
+    assert {place for place, _ in series(exporter, "fake_places")} == {"month", "always"}
+    await exporter.publish(PLACES_KEY, Result(State.UNREACHABLE, end, 1.0))
+    assert {place for place, _ in series(exporter, "fake_places")} == {"month", "always"}
+    assert series(exporter, "engagement_collector_samples")["places", "fake", "site"] == 2
+
+
+async def test_a_run_that_went_on_past_the_end_of_a_window_never_shows_it() -> None:
+    clock = Clock()
+    exporter = Exporter(Config((make_target(hang, hang),)), clock.now)
+    await exporter.publish(PLACES_KEY, until_midnight(("day", clock.now() - 1), ("always", inf), end=clock.now()))
+
+    assert set(series(exporter, "fake_places")) == {("always", "site")}
+
+
+def ending(at: Callable[[], float], *, runs: list[float], clock: Clock, takes_seconds: float = 0.0) -> Collect[Any]:
+    """Give a sample that ends then; `runs` takes down when they began."""
+
+    async def collect(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        runs.append(clock.now())
+        ends_at = at()
+        clock.seconds += takes_seconds
+        return [PEOPLE.sample(7, ends_at)]
+
+    return collect
+
+
+async def test_a_collector_is_due_within_a_minute_after_the_end_of_its_first_window() -> None:
+    clock, runs = Clock(), list[float]()
+    collect = ending(lambda: clock.now() + 120, runs=runs, clock=clock)
+    async with running(make_target(collect, hang, interval="1h"), clock=clock) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.OK)
+        await until(lambda: seconds_until_run(exporter, PEOPLE_KEY) < 1700)
+
+        assert 119 < seconds_until_run(exporter, PEOPLE_KEY) < 181
+
+
+async def test_a_collector_whose_run_comes_before_the_end_of_its_windows_waits_for_its_phase() -> None:
+    clock, runs = Clock(), list[float]()
+    collect = ending(lambda: clock.now() + 7200, runs=runs, clock=clock)
+    async with running(make_target(collect, hang, interval="1h"), clock=clock) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.OK)
+
+        assert 1700 < seconds_until_run(exporter, PEOPLE_KEY) < 5400
+
+
+async def test_a_run_that_began_before_the_end_is_followed_by_one_that_tells_the_new_window() -> None:
+    """Its samples ended while it ran; without another run there would be none for a whole interval."""
+    clock, runs = Clock(), list[float]()
+    collect = ending(lambda: clock.now() + 5, runs=runs, clock=clock, takes_seconds=10)
+    async with running(make_target(collect, hang, interval="1h"), clock=clock) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.OK)
+        await until(lambda: seconds_until_run(exporter, PEOPLE_KEY) < 1700)
+
+        assert series(exporter, "fake_people") == {}
+        assert seconds_until_run(exporter, PEOPLE_KEY) < 61
+
+
+async def test_a_platform_that_is_down_at_the_end_of_a_window_is_asked_again_after_an_interval_and_not_before() -> None:
+    clock = Clock()
+    exporter = Exporter(Config((make_target(hang, hang),)), clock.now)
+    await exporter.publish(PEOPLE_KEY, Result(State.OK, clock.now(), 0.0, (PEOPLE.sample(7, clock.now() + 60),)))
+    assert exporter.snapshot[PEOPLE_KEY].waits_for_border
+
+    clock.seconds += 70
+    exporter.snapshot.begin(PEOPLE_KEY, clock.now())
+    await exporter.publish(PEOPLE_KEY, Result(State.UNREACHABLE, clock.now(), 1.0))
+    assert not exporter.snapshot[PEOPLE_KEY].waits_for_border

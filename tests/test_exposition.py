@@ -339,6 +339,23 @@ def test_a_selection_has_the_samples_and_status_of_its_collectors_and_nothing_el
         assert page.endswith("# EOF\n") is (form is Format.OPENMETRICS)
 
 
+def test_a_series_that_several_collectors_of_a_target_have_stands_once() -> None:
+    """As the first of them says; a page with a series twice would be refused whole."""
+    pages = Pages()
+    pages.exposition.arrange([PEOPLE, PLACES, PLACES], ())
+    pages.publish(SITE_PLACES, PLACES.sample(2, place="a b\r 1"), PLACES.sample(5, place="only"))
+    pages.publish(SITE, PLACES.sample(1, place="a b\r 1"))
+    pages.publish(OTHER, PLACES.sample(3, place="a b\r 1"))
+
+    lines = [line for line in pages.page().split("\n") if line.startswith("fake_places")]
+    assert lines == [
+        'fake_places{place="a b\r 1",target="site"} 2.0',
+        'fake_places{place="only",target="site"} 5.0',
+        'fake_places{place="a b\r 1",target="other"} 3.0',
+    ]
+    assert pages.page(keys=[SITE]).count("\nfake_places") == 1
+
+
 async def test_a_selection_is_the_same_gzipped_and_leaves_the_whole_page_alone(pages: Pages) -> None:
     whole = await pages.gzip_page()
 

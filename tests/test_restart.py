@@ -204,3 +204,38 @@ async def test_a_pause_that_is_still_open_holds(tmp_path: Path) -> None:
         assert next_run_at is not None
         assert next_run_at.timestamp() >= paused_until - 1
     assert platform.runs == []
+
+
+async def test_a_window_that_ended_meanwhile_is_not_shown_and_its_collector_is_due(tmp_path: Path) -> None:
+    """Stored with their ends: of a day that is over, and of a month that is not."""
+    now = time.time()
+
+    async def windows(client: Client, settings: Any, _now: datetime) -> list[Sample]:
+        return [PLACES.sample(1, now - 60, place="day"), PLACES.sample(2, now + HOUR_SECONDS, place="month")]
+
+    target = make_target(Platform().people, windows, interval="1h")
+    await first_process(tmp_path, target, age_seconds=600)
+
+    with closing(Storage(tmp_path)) as storage:
+        exporter = Exporter(Config((target,)), storage=storage)
+        assert series(exporter, "fake_places") == {("month", "site"): 2}
+        in_seconds = {key: exporter.next_run_at(key) - datetime.now(UTC) for key in (PEOPLE_KEY, PLACES_KEY)}
+        assert in_seconds[PLACES_KEY] < timedelta(minutes=1)
+        assert in_seconds[PEOPLE_KEY] > timedelta(minutes=19)
+
+
+async def test_a_window_that_ends_after_a_restart_still_ends(tmp_path: Path) -> None:
+    end = time.time() + 1800
+
+    async def day(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        return [PLACES.sample(1, end, place="day")]
+
+    target = make_target(Platform().people, day, interval="1h")
+    await first_process(tmp_path, target)
+
+    moment = end - 0.001
+    with closing(Storage(tmp_path)) as storage:
+        exporter = Exporter(Config((target,)), lambda: moment, storage)
+        assert series(exporter, "fake_places") == {("day", "site"): 1}
+        moment = end
+        assert series(exporter, "fake_places") == {}

@@ -1,6 +1,7 @@
 """When collectors run: at once, then at stable phases that do not drift; and what is told when a run is not started."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -217,6 +218,32 @@ async def test_a_deferred_run_waits_that_long_and_a_little_apart_from_others() -
         assert moment is not None
         assert 7199 < (moment - now).total_seconds() < 7200 + HEARTBEAT_SECONDS
     assert due[0] != due[1]
+
+
+async def test_a_hastened_run_is_within_a_minute_and_not_at_the_second_of_the_others() -> None:
+    scheduled = Scheduled()
+    job_ids = [f"site-{number}/users" for number in range(1000)]
+    for job_id in job_ids:
+        scheduled.schedule.add(job_id, HOUR, scheduled.run, datetime.now(UTC).timestamp())
+    begin = datetime.now(UTC)
+    for job_id in job_ids:
+        scheduled.schedule.hasten(job_id, 600)
+    due = [(scheduled.schedule.next_run_at(job_id) or begin) - begin for job_id in job_ids]
+    end = datetime.now(UTC) - begin
+
+    assert all(timedelta(seconds=600) <= wait < timedelta(seconds=660) + end for wait in due)
+    a_second = Counter(int(wait.total_seconds()) for wait in due)
+    assert max(a_second.values()) < 50
+
+
+async def test_a_run_that_is_due_earlier_anyway_is_not_put_off() -> None:
+    scheduled = Scheduled()
+    scheduled.schedule.add("site/people", HOUR, scheduled.run)
+    before = scheduled.schedule.next_run_at("site/people")
+    scheduled.schedule.hasten("site/people", 600)
+    scheduled.schedule.hasten("nobody/nothing", 600)
+
+    assert scheduled.schedule.next_run_at("site/people") == before
 
 
 async def test_a_run_can_defer_its_own_job(scheduled: Scheduled) -> None:

@@ -34,6 +34,23 @@ def places(number: int) -> list[Sample]:
     return [PLACES.sample(n, place=str(n)) for n in range(number)]
 
 
+FIRST, SECOND, THIRD = (Family(f"fake_{name}", "Things.", ("n",)) for name in ("z", "y", "x"))
+
+
+def series(family: Family, number: int, begin: int = 0) -> list[Sample]:
+    return [family.sample(1, n=str(n)) for n in range(begin, begin + number)]
+
+
+def exposed(latest: Snapshot, target: str = "site") -> dict[str, int]:
+    """Return how many series of each family are exposed."""
+    return {
+        family.name: len(samples)
+        for entry in latest.of_target(target)
+        if entry.published
+        for family, samples in entry.published.exposed.items()
+    }
+
+
 def test_before_the_first_run_everything_is_pending() -> None:
     assert [(entry.key, entry.state, entry.published, entry.last_success_at) for entry in snapshot()] == [
         (SITE, State.PENDING, None, None),
@@ -140,6 +157,47 @@ def test_the_time_of_the_last_success_outlives_the_values_and_the_failures_after
     assert (entry.published, entry.last_success_at, entry.state) == (None, 1000.0, State.SERVER_ERROR)
 
 
+def test_samples_are_dropped_when_they_end_and_what_stays_is_the_same_object() -> None:
+    latest = snapshot(max_series=5, max_age_seconds=1000.0)
+    samples = [*places(2), *(FIRST.sample(n, 1500.0 + 100 * n, n=str(n)) for n in range(3))]
+    before = latest.publish(SITE, complete(*samples)).published
+    assert latest.expire(1499.9) == []
+    [entry] = latest.expire(1600.0)
+    after = entry.published
+    assert before
+    assert after
+    assert after.families == {PLACES: tuple(places(2)), FIRST: (samples[4],)}
+    assert after.families[PLACES] is before.families[PLACES]
+    assert (after.at, after.ends_at, entry.windows_end_at) == (1000.0, 1700.0, 1500.0)
+    assert latest.expire(1600.0) == []
+
+
+def test_room_of_samples_that_ended_goes_to_others() -> None:
+    latest = snapshot(max_series=4, max_age_seconds=1000.0)
+    latest.publish(SITE, complete(*(FIRST.sample(1, 1500.0, n=str(n)) for n in range(3))))
+    latest.publish(SITE_PLACES, complete(*places(2)))
+    assert exposed(latest) == {"fake_z": 3}
+
+    assert {entry.key for entry in latest.expire(1500.0)} == {SITE, SITE_PLACES}
+    assert exposed(latest) == {"fake_places": 2}
+
+
+def test_a_run_is_due_once_after_the_end_of_the_first_window_of_the_last_complete_result() -> None:
+    latest = snapshot(max_age_seconds=1000.0)
+    assert not latest[SITE].waits_for_border
+    latest.publish(SITE, complete(*places(2)))
+    assert not latest[SITE].waits_for_border
+
+    latest.begin(SITE, 1490.0)
+    latest.publish(SITE, complete(PEOPLE.sample(7, 1500.0), at=1495.0))
+    assert latest[SITE].waits_for_border
+    latest.expire(1501.0)
+    latest.publish(SITE, failed(at=1501.0))
+    assert latest[SITE].waits_for_border
+    latest.begin(SITE, 1502.0)
+    assert not latest[SITE].waits_for_border
+
+
 ILLEGAL: list[Any] = [
     Sample(PLACES, (None,), 1.0),  # type: ignore[arg-type]
     Sample(PLACES, (7,), 1.0),  # type: ignore[arg-type]
@@ -177,13 +235,6 @@ def test_samples_come_out_grouped_by_family_and_else_in_their_order() -> None:
     assert list(families.items()) == [(PLACES, (samples[0], samples[2])), (PEOPLE, (samples[1],))]
 
 
-FIRST, SECOND, THIRD = (Family(f"fake_{name}", "Things.", ("n",)) for name in ("z", "y", "x"))
-
-
-def series(family: Family, number: int, begin: int = 0) -> list[Sample]:
-    return [family.sample(1, n=str(n)) for n in range(begin, begin + number)]
-
-
 def test_families_that_do_not_fit_are_left_out_whole_and_the_first_have_room_first() -> None:
     """A part of a family would make sums over it wrong; a smaller family behind it may still fit."""
     result, _ = arranged([*series(FIRST, 5), *series(SECOND, 3)])
@@ -200,16 +251,6 @@ def test_a_family_that_two_collectors_have_is_left_out_of_both_or_of_none() -> N
     assert left_out(results, 8) == set()
     assert left_out(results, 7) == {SECOND}
     assert left_out(results, 5) == {FIRST}
-
-
-def exposed(latest: Snapshot, target: str = "site") -> dict[str, int]:
-    """Return how many series of each family are exposed."""
-    return {
-        family.name: len(samples)
-        for entry in latest.of_target(target)
-        if entry.published
-        for family, samples in entry.published.exposed.items()
-    }
 
 
 def test_the_limit_is_of_the_target_and_counts_all_its_collectors() -> None:

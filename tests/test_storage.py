@@ -1,6 +1,7 @@
 """The file that results survive in: what comes back, what does not, and what a file that is no good may not do."""
 
 import asyncio
+import math
 import random
 import sqlite3
 import subprocess
@@ -129,11 +130,15 @@ def test_the_last_save_of_a_source_counts_and_an_emptied_result_stays_empty(tmp_
 
 @given(
     st.lists(
-        st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.floats(allow_nan=False, allow_infinity=False))
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs"])),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.sampled_from([math.inf, NOW_SECONDS, NOW_SECONDS + 0.5]),
+        )
     )
 )
-def test_samples_survive_as_they_are(rows: list[tuple[str, float]]) -> None:
-    samples = [PEOPLE.sample(2**60), *(PLACES.sample(value, place=place) for place, value in rows)]
+def test_samples_survive_as_they_are(rows: list[tuple[str, float, float]]) -> None:
+    samples = [PEOPLE.sample(2**60), *(PLACES.sample(value, ends_at, place=place) for place, value, ends_at in rows)]
     families, _ = arranged(samples)
 
     assert arranged(decode_samples(encode_samples(families), (PEOPLE, PLACES)))[0] == families

@@ -1,14 +1,17 @@
 """The past of every platform: every family is spoken of, and what the platform's answers contradict is left out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.history import Fidelity, Past, Span
 from exporter.platform import History, Platform, installed
+from exporter.platforms.viktor.history import DatedWorkspace, created_steps, milliseconds
 from tests.fakes import Clock, make_client
 from tests.small_sites import REPLIES, SETTINGS
 
@@ -54,11 +57,15 @@ def values(past: Past, name: str, *date: int) -> dict[tuple[str, ...], float]:
 
 @pytest.mark.parametrize("platform", PLATFORMS.values(), ids=lambda platform: platform.name)
 def test_every_family_is_spoken_of_for_every_window(platform: Platform[Any]) -> None:
+    """A family of several collectors may be told by one history for all, which others then leave it to."""
     spoken = [known for history in platform.histories for known in history.known]
     for collector in platform.collectors:
         for family in collector.families:
-            told = [known for known in spoken if known.family is family]
-            assert told, family.name
+            of_family = [known for known in spoken if known.family is family]
+            assert of_family, family.name
+            told = [
+                known for known in of_family if known.windows or known.fidelity is not Fidelity.UNKNOWN
+            ] or of_family
             windows = [window for known in told for window in known.windows]
             assert len(windows) == len(set(windows)), family.name
             assert all(known.windows for known in told) or len({known.fidelity for known in told}) == 1, family.name
@@ -225,6 +232,40 @@ TASKS = [
     {"id": 2, "created": "2026-12-02T10:00:00", "n_answers": 3},
 ]
 TASK_RUNS = [{"id": 1, "finish_time": "2026-12-03T12:00:00.250001"}]
+
+
+class Counted(list[DatedWorkspace]):
+    """Workspaces that count how often one is looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[DatedWorkspace]:
+        for workspace in super().__iter__():
+            self.looks += 1
+            yield workspace
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        self.looks += len(found) if isinstance(found, list) else 1
+        return found
+
+
+@given(st.lists(st.tuples(st.sampled_from(["PROJECT", "TEST", "NEW", None]), st.integers(0, 5)), max_size=12))
+def test_viktor_counts_workspaces_as_they_were_made_and_looks_at_each_once(made: list[tuple[str | None, int]]) -> None:
+    created = Counted(
+        DatedWorkspace(id=number, name="A", type=type_, created_at=NOW + timedelta(days=day))
+        for number, (type_, day) in enumerate(sorted(made, key=lambda one: one[1]))
+    )
+    steps = created_steps(created)
+
+    assert created.looks == len(created)
+    for day in range(-1, 6):
+        moment = NOW + timedelta(days=day)
+        there = [one.type or "" for one in list(created) if one.created_at <= moment]
+        told = {step.labels[0]: step.at(milliseconds(moment)) for step in steps}
+        assert {name: told.get(name) for name in there} == {name: there.count(name) for name in there}
+        none = {name for name, value in told.items() if value == 0}
+        assert none == (set() if "" in there else {"PROJECT", "DEVELOPMENT", "PUBLIC", "TEST"} - set(there))
 
 
 def crowd(n_tasks: int, n_task_runs: int) -> dict[str, Any]:

@@ -1,14 +1,29 @@
 """VIKTOR: every collector against a fake environment, and every departure from its reference that is accepted."""
 
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter.errors import ForbiddenError, IncompleteError, InvalidResponseError, UnauthorizedError
+from exporter.app import Exporter
+from exporter.collection import Result
+from exporter.config import Config, Target
+from exporter.errors import ForbiddenError, IncompleteError, InvalidResponseError, State, UnauthorizedError
+from exporter.exposition import Format
+from exporter.metrics import Sample
+from exporter.platforms.viktor import PLATFORM
+from exporter.platforms.viktor.statistics import day_windows, midnight, month_windows, week_windows
+from exporter.snapshot import Key
+from exporter.storage import Storage
+from tests.page import series
 
 from .conftest import exposition_lines
 from .viktor_environment import (
@@ -38,9 +53,10 @@ def collect(client_for: ClientFor) -> Collect:
 async def test_every_collector_gives_the_golden_lines_of_the_documented_environment(
     collect: Collect, golden: Any
 ) -> None:
+    """The start of a window stands once, though every collector with numbers of the window has it."""
     samples = [sample for name in COLLECTORS for sample in await collect(name, Environment())]
 
-    golden(FIXTURES / "expected.prom", samples)
+    golden(FIXTURES / "expected.prom", dict.fromkeys(samples))
 
 
 async def test_samples_are_distinct_and_of_the_families_that_the_collector_declares(collect: Collect) -> None:
@@ -161,6 +177,133 @@ async def test_windows_are_calendar_periods_of_utc(collect: Collect) -> None:
         ("last_month",): 203,
     }
     assert values(samples, "viktor_monthly_active_users") == {("this_month",): 22, ("last_month",): 40}
+
+
+def ends(samples: list[Sample]) -> dict[str, set[float]]:
+    """When the samples of every window end."""
+    found: dict[str, set[float]] = {}
+    for sample in samples:
+        if "window" in sample.family.labels:
+            window = sample.labels[sample.family.labels.index("window")]
+            found.setdefault(window, set()).add(sample.ends_at)
+        else:
+            assert sample.ends_at == inf
+    return found
+
+
+async def test_a_window_ends_where_its_name_passes_to_the_next_one(collect: Collect) -> None:
+    """The day at midnight, the week on Monday, the month on its first; nothing else ends."""
+    midnight, monday = datetime(2026, 3, 12, tzinfo=UTC), datetime(2026, 3, 16, tzinfo=UTC)
+    april = datetime(2026, 4, 1, tzinfo=UTC).timestamp()
+    of_day, of_week, of_month = {midnight.timestamp()}, {monday.timestamp()}, {april}
+    everything = [sample for name in COLLECTORS for sample in await collect(name, Environment())]
+
+    assert ends(everything) == {
+        "today": of_day,
+        "yesterday": of_day,
+        "this_week": of_week,
+        "last_week": of_week,
+        "this_month": of_month,
+        "last_month": of_month,
+    }
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_until_its_end_and_not_longer_a_window_means_the_same(now: datetime) -> None:
+    for windows in (day_windows, week_windows, month_windows):
+        for name, window in windows(now).items():
+            end = datetime.fromtimestamp(window.ends_at, UTC)
+            assert now < end
+            assert windows(end - timedelta(microseconds=1))[name] == window
+            assert windows(end)[name].first > window.first
+            assert midnight(window.first) <= now
+
+
+def month_points(*counts: int) -> list[dict[str, int]]:
+    """Points of January, February and so on."""
+    return [{"year": 2026, "month": number, "count": count} for number, count in enumerate(counts, 1)]
+
+
+async def test_january_is_not_the_last_month_of_march_though_the_platform_is_down(
+    collect: Collect, tmp_path: Path
+) -> None:
+    """The last poll is at 23:45 of 28 February; the truth of 1 March is 50, which nobody can know yet."""
+    reply = changed("statistics_users", "users.monthly_active_users", month_points(40, 50))
+    environment = Environment({"statistics_users": reply})
+    now = datetime(2026, 2, 28, 23, 45, tzinfo=UTC)
+    key = Key("bridges", "users")
+    config = Config((Target(settings(), PLATFORM),))
+
+    def clock() -> float:
+        return now.timestamp()
+
+    def last_month(exporter: Exporter) -> dict[str, float]:
+        page = series(b"".join(exporter.page(Format.TEXT)).decode(), target="bridges")
+        return {name: value for (name, labels), value in page.items() if ("window", "last_month") in labels}
+
+    with closing(Storage(tmp_path)) as storage:
+        exporter = Exporter(config, clock, storage)
+        polled = tuple(await collect("users", environment, now=now))
+        await exporter.publish(key, Result(State.OK, now.timestamp(), 1.0, polled))
+        assert last_month(exporter)["viktor_monthly_active_users"] == 40
+        now = datetime(2026, 2, 28, 23, 59, 59, 999_000, tzinfo=UTC)
+        assert last_month(exporter)["viktor_window_start_timestamp_seconds"] == midnight(date(2026, 1, 1)).timestamp()
+        now = datetime(2026, 3, 1, tzinfo=UTC)
+        assert last_month(exporter) == {}
+        await exporter.publish(key, Result(State.UNREACHABLE, now.timestamp(), 1.0, error="down", remedy="wait"))
+        assert last_month(exporter) == {}
+
+    with closing(Storage(tmp_path)) as storage:
+        exporter = Exporter(config, clock, storage)
+        assert last_month(exporter) == {}
+        now = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        polled = tuple(await collect("users", environment, now=now))
+        await exporter.publish(key, Result(State.OK, now.timestamp(), 1.0, polled))
+        told = last_month(exporter)
+        assert told["viktor_monthly_active_users"] == 50
+        assert told["viktor_window_start_timestamp_seconds"] == midnight(date(2026, 2, 1)).timestamp()
+
+
+async def test_the_start_of_every_window_with_numbers_is_exposed(collect: Collect) -> None:
+    first_days = {
+        "today": date(2026, 3, 11),
+        "yesterday": date(2026, 3, 10),
+        "this_week": date(2026, 3, 9),
+        "last_week": date(2026, 3, 2),
+        "this_month": date(2026, 3, 1),
+        "last_month": date(2026, 2, 1),
+    }
+    for collector, windows in {
+        "users": list(first_days),
+        "developers": ["last_week", "this_month"],
+        "workspaces": ["this_month", "last_month"],
+        "audit_events": ["yesterday"],
+        "apps": [],
+    }.items():
+        samples = await collect(collector, Environment(), collectors=EVENT_TYPES)
+
+        starts = values(samples, "viktor_window_start_timestamp_seconds")
+        assert starts == {(window,): midnight(first_days[window]).timestamp() for window in windows}, collector
+
+
+async def test_days_to_come_are_not_the_newest(collect: Collect) -> None:
+    """A reply may be filled with zeros until the end of the month."""
+    to_come = [{"year": 2026, "month": 3, "day": day, "count": 0} for day in range(12, 32)]
+    of_users = changed("statistics_users", "users.daily_active_users.per_day", [*to_come])
+    of_users["users"]["total_users"] += to_come
+    rows = [{"year": 2026, "month": 3, "day": day, "12": 0, "57": 0} for day in range(12, 32)]
+    of_workspaces = documented("statistics_workspaces")
+    users = values(await collect("workspaces", Environment()), "viktor_workspace_users")
+    of_workspaces["workspaces"]["total_users"] += rows
+    environment = Environment({"statistics_users": of_users, "statistics_workspaces": of_workspaces})
+    newest = "viktor_statistics_newest_point_timestamp_seconds"
+
+    samples = await collect("users", environment)
+    assert values(samples, "viktor_users") == {(): 65}
+    assert values(samples, newest) == {("users",): datetime(2026, 3, 10, tzinfo=UTC).timestamp()}
+    samples = await collect("workspaces", environment)
+    assert values(samples, "viktor_workspace_users") == users
+    assert values(samples, newest) == {("workspaces",): datetime(2026, 3, 10, tzinfo=UTC).timestamp()}
 
 
 async def test_a_window_without_a_point_is_absent(collect: Collect) -> None:

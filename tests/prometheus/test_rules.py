@@ -116,7 +116,7 @@ def test_the_common_view_names_the_collector_that_a_number_comes_from(rule: Rule
     collectors = {
         collector.name
         for collector in PLATFORMS[rule.labels["platform"]].collectors
-        if series_names(rule.expr) & {family.name for family in collector.families}
+        if series_names(rule.expr) <= {family.name for family in collector.families}
     }
 
     assert {rule.labels["collector"]} == collectors if "collector" in rule.labels else len(collectors) > 1

@@ -23,7 +23,7 @@ def expected(
     `types` are the workspace types with series of their own, `event_types` the audit events asked for.
     """
     midnight = datetime.combine(now.date(), time(), UTC)
-    return {
+    samples = {
         **_people("users", engineering, now, [p for p in engineering.people(now) if _is_present(p, now)]),
         **_people("developers", engineering, now, _developers(engineering, now)),
         **_workspaces(engineering, now, types),
@@ -34,6 +34,7 @@ def expected(
         },
         **_audit_events(engineering, midnight, event_types),
     }
+    return {**samples, **_window_starts(now, samples)}
 
 
 def _key(name: str, /, **labels: str) -> Key:
@@ -51,6 +52,16 @@ def _windows(today: date) -> dict[str, tuple[date, date]]:
         "last_week": (monday - timedelta(days=7), monday),
         "this_month": (first, tomorrow),
         "last_month": ((first - timedelta(days=1)).replace(day=1), first),
+    }
+
+
+def _window_starts(now: datetime, samples: Samples) -> Samples:
+    """Of every window that has a number."""
+    named = {value for _, labels in samples for label, value in labels if label == "window"}
+    return {
+        _key("viktor_window_start_timestamp_seconds", window=window): datetime.combine(first, time(), UTC).timestamp()
+        for window, (first, _) in _windows(now.date()).items()
+        if window in named
     }
 
 

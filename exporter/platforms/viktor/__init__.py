@@ -7,6 +7,8 @@ API reference: https://docs.viktor.ai/docs/api/rest (read 2026-11).
 - Paging: `limit` and `offset`; `next` holds the URL of the next page and `count` the length of the whole list. A page
   may be shorter than `limit`. `/api/statistics/` is not paged.
 - Limits: none documented; numbers change at most daily.
+- Windows are those of the calendar: their numbers leave the page when they end, and the next poll is due then. It is
+  spread over a minute, so the numbers are away for a minute and the time of a run, or until the platform is back.
 - Contradictions accepted: the reference calls the members of all three scopes required and says that only the scope
   asked for arrives; the members of `workspaces` are objects in its tables and lists in its text; the list of
   workspaces is nested once more in an older copy.
@@ -23,6 +25,7 @@ An excerpt of what is exposed:
     viktor_users 65
     viktor_daily_active_users{window="yesterday"} 11
     viktor_monthly_active_users{window="last_month"} 40
+    viktor_window_start_timestamp_seconds{window="last_month"} 1769904000
     viktor_workspace_info{workspace="12",name="Pile design",type="PROJECT",visibility="INTERNAL"} 1
     viktor_workspace_monthly_active_users{workspace="12",window="this_month"} 9
 

@@ -9,7 +9,7 @@ from exporter.api.reply import Count
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.viktor.settings import ADMIN, ViktorSettings
-from exporter.platforms.viktor.statistics import date_time
+from exporter.platforms.viktor.statistics import WINDOW_START, date_time, day_windows, window_start_samples
 
 ENDPOINT = "/api/statistics/details/audit_events/"
 
@@ -45,10 +45,12 @@ async def collect(client: Client, settings: ViktorSettings, now: datetime) -> li
         client.get_as(AuditEventsPage, ENDPOINT, params=audit_event_params(event_type, now))
         for event_type in event_types
     )
-    return [
-        AUDIT_EVENTS.sample(page.count, event_type=event_type, window="yesterday")
+    ends_at = day_windows(now)["yesterday"].ends_at
+    samples = [
+        AUDIT_EVENTS.sample(page.count, ends_at, event_type=event_type, window="yesterday")
         for event_type, page in zip(event_types, pages, strict=True)
     ]
+    return [*samples, *window_start_samples(samples, now)]
 
 
 async def ask(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
@@ -60,7 +62,7 @@ async def ask(client: Client, settings: ViktorSettings, now: datetime) -> list[S
 
 COLLECTOR = Collector(
     name="audit_events",
-    families=(AUDIT_EVENTS,),
+    families=(AUDIT_EVENTS, WINDOW_START),
     interval=timedelta(hours=1),
     collect=collect,
     probes=(Probe(ENDPOINT, ask, ADMIN),),

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from exporter.api.client import Client
 from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Span, Steps, by_family, stepped
-from exporter.metrics import Sample
+from exporter.metrics import Family, Sample
 from exporter.platform import History, no_history
 from exporter.platforms.viktor import apps, audit_events, people, workspaces
 from exporter.platforms.viktor.people import (
@@ -31,6 +31,7 @@ from exporter.platforms.viktor.settings import ViktorSettings
 from exporter.platforms.viktor.statistics import (
     ENDPOINT,
     NEWEST_POINT,
+    WINDOW_START,
     MonthPoint,
     Period,
     WeekPoint,
@@ -53,10 +54,13 @@ from exporter.platforms.viktor.workspaces import (
 )
 
 ACTIVITY_FAMILIES = (workspaces.INFO, workspaces.USERS, workspaces.MONTHLY_ACTIVE_USERS, workspaces.DAILY_ACTIVE_USERS)
+USERS_FAMILIES = (people.USERS.total, people.USERS.daily_active, people.USERS.monthly_active, WINDOW_START)
+DEVELOPERS_FAMILIES = (people.DEVELOPERS.total, people.DEVELOPERS.daily_active, people.DEVELOPERS.monthly_active)
 PAST_WINDOWS = ("yesterday", "last_week", "last_month")
 
 _DAILY = "the platform keeps one number a day"
 _DISTINCT = "users of a part of a month are not kept, and distinct users do not add up"
+_STARTS = Known(WINDOW_START, Fidelity.UNKNOWN, "the history of users tells it, once for all")
 _NEWEST = Known(NEWEST_POINT, Fidelity.UNKNOWN, "the API does not tell when it had a day's number first")
 
 DOES_NOT_ADD_UP = (
@@ -83,7 +87,7 @@ def as_of(statistics: Statistics, moment: datetime, with_sums: bool) -> Statisti
     The week and the month under way are the sums of their days so far, `with_sums`, and else left out.
     """
     daily, today, monday = statistics.daily_active, _day(moment), _day(moment - timedelta(days=moment.weekday()))
-    week, month = week_windows(moment)["this_week"], month_windows(moment)["this_month"]
+    week, month = week_windows(moment)["this_week"].periods, month_windows(moment)["this_month"].periods
     days = [point for point in daily.per_day if point.period < today]
     weeks = [point for point in daily.per_week if point.period not in week]
     months = [point for point in daily.per_month if point.period not in month]
@@ -162,7 +166,7 @@ async def _fetch_developers(client: Client, params: dict[str, str]) -> Statistic
 
 
 async def _read_people(
-    client: Client, settings: ViktorSettings, span: Span, scope: Scope, fetch: Fetch
+    client: Client, settings: ViktorSettings, span: Span, scope: Scope, families: Sequence[Family], fetch: Fetch
 ) -> tuple[Past, Sequence[str]]:
     snapshots: list[Snapshot] = []
     contradicted = False
@@ -175,19 +179,19 @@ async def _read_people(
             samples = people_samples(scope, as_of(statistics, moment, with_sums), moment)
             snapshots.append((milliseconds(moment), list(samples)))
     left_out = (DOES_NOT_ADD_UP.format(stats_type=scope.stats_type),) if contradicted else ()
-    return by_family(stepped(snapshots), (scope.total, scope.daily_active, scope.monthly_active)), left_out
+    return by_family(stepped(snapshots), families), left_out
 
 
 async def read_users(client: Client, settings: ViktorSettings, span: Span, _now: Now) -> tuple[Past, Sequence[str]]:
     """Read the scope `users` month by month."""
-    return await _read_people(client, settings, span, people.USERS, _fetch_users)
+    return await _read_people(client, settings, span, people.USERS, USERS_FAMILIES, _fetch_users)
 
 
 async def read_developers(
     client: Client, settings: ViktorSettings, span: Span, _now: Now
 ) -> tuple[Past, Sequence[str]]:
     """Read the scope `developers` month by month."""
-    return await _read_people(client, settings, span, people.DEVELOPERS, _fetch_developers)
+    return await _read_people(client, settings, span, people.DEVELOPERS, DEVELOPERS_FAMILIES, _fetch_developers)
 
 
 def activity_before(activity: Activity, moment: datetime) -> Activity:
@@ -204,8 +208,12 @@ def _before(counts: Counts, period: Period) -> Counts:
 
 def created_steps(created: Sequence[DatedWorkspace]) -> list[Steps]:
     """Count the workspaces, given in the order of their creation, by type."""
-    snapshots = [(milliseconds(one.created_at), type_samples(created[: n + 1])) for n, one in enumerate(created)]
-    return stepped([(ALWAYS_MS, type_samples([])), *snapshots])
+    types: Counter[str] = Counter()
+    snapshots: list[Snapshot] = [(ALWAYS_MS, type_samples(types))]
+    for workspace in created:
+        types[workspace.type or ""] += 1
+        snapshots.append((milliseconds(workspace.created_at), type_samples(types)))
+    return stepped(snapshots)
 
 
 async def read_workspaces(
@@ -232,10 +240,10 @@ async def read_audit_events(
     snapshots = [
         (milliseconds(moment), await audit_events.collect(client, settings, moment)) for moment in midnights(span)
     ]
-    return by_family(stepped(snapshots), audit_events.COLLECTOR.families), ()
+    return by_family(stepped(snapshots), (audit_events.AUDIT_EVENTS,)), ()
 
 
-def _people_known(scope: Scope) -> tuple[Known, ...]:
+def _people_known(scope: Scope, *starts: Known) -> tuple[Known, ...]:
     return (
         Known(scope.total, Fidelity.MIDNIGHT, _DAILY),
         Known(scope.daily_active, Fidelity.EXACT, windows=PAST_WINDOWS),
@@ -243,13 +251,23 @@ def _people_known(scope: Scope) -> tuple[Known, ...]:
         Known(scope.daily_active, Fidelity.UNKNOWN, _DAILY, ("today",)),
         Known(scope.monthly_active, Fidelity.EXACT, windows=("last_month",)),
         Known(scope.monthly_active, Fidelity.UNKNOWN, _DISTINCT, ("this_month",)),
+        *starts,
         _NEWEST,
     )
 
 
 HISTORIES = (
-    History(("users",), _people_known(people.USERS), read_users),
-    History(("developers",), _people_known(people.DEVELOPERS), read_developers),
+    History(
+        ("users",),
+        _people_known(
+            people.USERS,
+            Known(WINDOW_START, Fidelity.EXACT, windows=PAST_WINDOWS),
+            Known(WINDOW_START, Fidelity.MIDNIGHT, _DAILY, ("this_week", "this_month")),
+            Known(WINDOW_START, Fidelity.UNKNOWN, _DAILY, ("today",)),
+        ),
+        read_users,
+    ),
+    History(("developers",), _people_known(people.DEVELOPERS, _STARTS), read_developers),
     History(
         ("workspaces",),
         (
@@ -265,10 +283,11 @@ HISTORIES = (
                 "the platform keeps one number a month for a workspace",
                 ("this_month",),
             ),
+            _STARTS,
             _NEWEST,
         ),
         read_workspaces,
     ),
     no_history(apps.COLLECTOR, "the API dates neither the publication nor the archiving of an app"),
-    History(("audit_events",), (Known(audit_events.AUDIT_EVENTS, Fidelity.EXACT),), read_audit_events),
+    History(("audit_events",), (Known(audit_events.AUDIT_EVENTS, Fidelity.EXACT), _STARTS), read_audit_events),
 )

@@ -14,16 +14,19 @@ from exporter.platforms.viktor.statistics import (
     ENDPOINT,
     NEWEST_POINT,
     SOURCE,
+    WINDOW_START,
     DayPoint,
     MonthPoint,
     WeekPoint,
     day_windows,
     month_windows,
+    newest_day,
     newest_point_samples,
     read_statistics,
     statistics_params,
     week_windows,
     window_samples,
+    window_start_samples,
 )
 
 
@@ -39,7 +42,7 @@ class Scope:
     @property
     def families(self) -> tuple[Family, ...]:
         """All families of the scope's collector."""
-        return self.total, self.daily_active, self.monthly_active, NEWEST_POINT
+        return self.total, self.daily_active, self.monthly_active, WINDOW_START, NEWEST_POINT
 
 
 USERS = Scope(
@@ -108,14 +111,18 @@ class DevelopersReply(Struct):
 
 def people_samples(scope: Scope, statistics: UserStatistics | DeveloperStatistics, now: datetime) -> Iterator[Sample]:
     """Map the points of one scope, which come in any order."""
-    daily = statistics.daily_active
-    if statistics.total:
-        yield scope.total.sample(max(statistics.total, key=lambda point: point.period).count)
-    yield from window_samples(scope.daily_active, daily.per_day, day_windows(now))
-    yield from window_samples(scope.daily_active, daily.per_week, week_windows(now))
-    yield from window_samples(scope.daily_active, daily.per_month, month_windows(now))
-    yield from window_samples(scope.monthly_active, statistics.monthly_active, month_windows(now))
-    yield from newest_point_samples(scope.stats_type, [point.period for point in statistics.total + daily.per_day])
+    daily, totals = statistics.daily_active, {point.period: point.count for point in statistics.total}
+    if newest := newest_day(totals, now):
+        yield scope.total.sample(totals[newest])
+    active = [
+        *window_samples(scope.daily_active, daily.per_day, day_windows(now)),
+        *window_samples(scope.daily_active, daily.per_week, week_windows(now)),
+        *window_samples(scope.daily_active, daily.per_month, month_windows(now)),
+        *window_samples(scope.monthly_active, statistics.monthly_active, month_windows(now)),
+    ]
+    yield from active
+    yield from window_start_samples(active, now)
+    yield from newest_point_samples(scope.stats_type, [*totals, *(point.period for point in daily.per_day)], now)
 
 
 async def collect_users(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:

@@ -1,10 +1,12 @@
 """What the collectors that read `/api/statistics/` of VIKTOR share: the request, the points, and their windows.
 
-Days, weeks and months are those of UTC. The range asked for starts with the previous month, so that it holds every
-window whole: last week's Monday is at most 13 days ago, and the previous month is longer than that.
+Days, weeks and months are those of UTC. At the end of one, its windows' names pass to the next, so every sample of a
+window carries that end. The range asked for starts with the previous month, so that it holds every window whole: last
+week's Monday is at most 13 days ago, and the previous month is longer than that.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, TypeVar
 
@@ -28,11 +30,32 @@ NEWEST_POINT = Family(
     ("scope",),
 )
 
+WINDOW_START = Family(
+    "viktor_window_start_timestamp_seconds",
+    "00:00 UTC of the first day of each calendar window that has numbers, from the same poll (Unix time). At its end a "
+    f"window's numbers leave the page until the next poll, which is due within a minute. {SOURCE}",
+    ("window",),
+)
+
 Period = tuple[int, ...]
 """A day as (year, month, day), a month as (year, month), or a week as (year, week)."""
 
-Windows = Mapping[str, frozenset[Period]]
-"""The periods that make up each window, by its value of the label `window`."""
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a value of the label `window` means at some moment: a day, a week or a month.
+
+    `ends_at` is the Unix time at which the name passes to the next one; the window of a past day, week or month is over
+    before that.
+    """
+
+    first: date
+    periods: frozenset[Period]
+    ends_at: float
+
+
+Windows = Mapping[str, Window]
+"""The windows by their values of the label `window`."""
 
 
 Year = Annotated[int, Meta(ge=1, le=9999)]
@@ -119,26 +142,31 @@ def midnight(day: date) -> datetime:
 
 def day_windows(now: datetime) -> Windows:
     """Return the windows of one day."""
-    today = now.date()
+    today, ends_at = now.date(), midnight(now + timedelta(days=1)).timestamp()
     yesterday = today - timedelta(days=1)
     return {
-        "today": frozenset({(today.year, today.month, today.day)}),
-        "yesterday": frozenset({(yesterday.year, yesterday.month, yesterday.day)}),
+        "today": Window(today, frozenset({(today.year, today.month, today.day)}), ends_at),
+        "yesterday": Window(yesterday, frozenset({(yesterday.year, yesterday.month, yesterday.day)}), ends_at),
     }
 
 
 def week_windows(now: datetime) -> Windows:
     """Return the windows of one ISO week, Monday to Sunday."""
-    monday = now.date() - timedelta(days=now.weekday())
-    return {"this_week": _week_periods(monday), "last_week": _week_periods(monday - timedelta(days=7))}
+    this_week = now.date() - timedelta(days=now.weekday())
+    last_week, ends_at = this_week - timedelta(days=7), midnight(this_week + timedelta(days=7)).timestamp()
+    return {
+        "this_week": Window(this_week, _week_periods(this_week), ends_at),
+        "last_week": Window(last_week, _week_periods(last_week), ends_at),
+    }
 
 
 def month_windows(now: datetime) -> Windows:
     """Return the windows of one calendar month."""
-    last_month = first_of_last_month(now)
+    this_month, last_month = now.date().replace(day=1), first_of_last_month(now)
+    ends_at = midnight((this_month + timedelta(days=31)).replace(day=1)).timestamp()
     return {
-        "this_month": frozenset({(now.year, now.month)}),
-        "last_month": frozenset({(last_month.year, last_month.month)}),
+        "this_month": Window(this_month, frozenset({(this_month.year, this_month.month)}), ends_at),
+        "last_month": Window(last_month, frozenset({(last_month.year, last_month.month)}), ends_at),
     }
 
 
@@ -164,15 +192,33 @@ def window_samples(
 ) -> Iterator[Sample]:
     """Yield a sample per window that has points; a window without any is unknown, not 0."""
     counts = {point.period: point.count for point in points}
-    for window, periods in windows.items():
-        found = [counts[period] for period in periods if period in counts]
+    for name, window in windows.items():
+        found = [counts[period] for period in window.periods if period in counts]
         if found:
-            yield family.sample(sum(found), window=window)
+            yield family.sample(sum(found), window.ends_at, window=name)
 
 
-def newest_point_samples(scope: str, days: Iterable[Period]) -> Iterator[Sample]:
-    """Yield the time of the newest of `days`, nothing without any."""
-    newest = max(days, default=None)
+def window_start_samples(samples: Iterable[Sample], now: datetime) -> Iterator[Sample]:
+    """Yield the start of every window that the samples of a poll at `now` have."""
+    served = {
+        name
+        for sample in samples
+        for label, name in zip(sample.family.labels, sample.labels, strict=True)
+        if label == "window"
+    }
+    for name, window in {**day_windows(now), **week_windows(now), **month_windows(now)}.items():
+        if name in served:
+            yield WINDOW_START.sample(midnight(window.first).timestamp(), window.ends_at, window=name)
+
+
+def newest_day(days: Iterable[Period], now: datetime) -> Period | None:
+    """Return the newest of `days` up to today: days to come may be filled with zeros."""
+    return max((day for day in days if day <= (now.year, now.month, now.day)), default=None)
+
+
+def newest_point_samples(scope: str, days: Iterable[Period], now: datetime) -> Iterator[Sample]:
+    """Yield the time of the newest of `days` up to today, nothing without any."""
+    newest = newest_day(days, now)
     if newest is not None:
         year, month, day = newest
         yield NEWEST_POINT.sample(datetime(year, month, day, tzinfo=UTC).timestamp(), scope=scope)

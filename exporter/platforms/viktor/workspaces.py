@@ -20,13 +20,16 @@ from exporter.platforms.viktor.statistics import (
     ENDPOINT,
     NEWEST_POINT,
     SOURCE,
+    WINDOW_START,
     Day,
     Month,
     Period,
     month_windows,
+    newest_day,
     newest_point_samples,
     read_statistics,
     statistics_params,
+    window_start_samples,
 )
 
 LIST_ENDPOINT = "/api/workspaces/"
@@ -143,9 +146,8 @@ def _listed(rows: Rows) -> list[Row]:
     return [rows] if rows else []
 
 
-def type_samples(workspaces: Collection[Workspace]) -> list[Sample]:
-    """Count the whole list by type."""
-    types = Counter(workspace.type or "" for workspace in workspaces)
+def type_samples(types: Counter[str]) -> list[Sample]:
+    """Map how many workspaces the whole list has by type, under an empty one those without a type."""
     # as long as some workspace's type is not known, no type is known to have no workspace
     known = () if "" in types else KNOWN_TYPES
     return [WORKSPACES.sample(types[name], type=name) for name in sorted({*types, *known})]
@@ -162,21 +164,25 @@ def activity_of(statistics: WorkspaceStatistics) -> Activity:
 
 def activity_samples(activity: Activity, hidden: Collection[str], now: datetime) -> Iterator[Sample]:
     """Map to a sample per workspace and window, without the workspaces `hidden` by id."""
-    newest_users = activity.users[max(activity.users)] if activity.users else {}
-    for workspace_id, count in newest_users.items():
-        if workspace_id not in hidden:
-            yield USERS.sample(count, workspace=workspace_id)
-    yield from _month_samples(MONTHLY_ACTIVE_USERS, activity.monthly, hidden, now)
-    yield from _month_samples(DAILY_ACTIVE_USERS, activity.daily, hidden, now)
-    yield from newest_point_samples("workspaces", activity.users)
+    if newest := newest_day(activity.users, now):
+        for workspace_id, count in activity.users[newest].items():
+            if workspace_id not in hidden:
+                yield USERS.sample(count, workspace=workspace_id)
+    active = [
+        *_month_samples(MONTHLY_ACTIVE_USERS, activity.monthly, hidden, now),
+        *_month_samples(DAILY_ACTIVE_USERS, activity.daily, hidden, now),
+    ]
+    yield from active
+    yield from window_start_samples(active, now)
+    yield from newest_point_samples("workspaces", activity.users, now)
 
 
 def _month_samples(family: Family, counts: Counts, hidden: Collection[str], now: datetime) -> Iterator[Sample]:
-    for window, periods in month_windows(now).items():
-        for period in periods:
+    for name, window in month_windows(now).items():
+        for period in window.periods:
             for workspace_id, count in counts.get(period, {}).items():
                 if workspace_id not in hidden:
-                    yield family.sample(count, workspace=workspace_id, window=window)
+                    yield family.sample(count, window.ends_at, workspace=workspace_id, window=name)
 
 
 def workspace_samples(
@@ -186,7 +192,7 @@ def workspace_samples(
     hidden_types = set(KNOWN_TYPES) - set(types)
     hidden = {str(workspace.id) for workspace in workspaces if workspace.type in hidden_types}
     samples = list(activity_samples(activity, hidden, now))
-    shown = {sample.labels[0] for sample in samples if sample.family is not NEWEST_POINT}
+    shown = {sample.labels[0] for sample in samples if sample.family.labels[0] == "workspace"}
     infos = [
         INFO.sample(
             1,
@@ -198,7 +204,7 @@ def workspace_samples(
         for workspace in workspaces
         if str(workspace.id) in shown
     ]
-    return type_samples(workspaces) + infos + samples
+    return type_samples(Counter(workspace.type or "" for workspace in workspaces)) + infos + samples
 
 
 async def listed_workspaces(client: Client, page: type[WorkspacesPage[W]]) -> list[W]:
@@ -230,7 +236,7 @@ async def ask(client: Client, settings: ViktorSettings, now: datetime) -> list[S
 
 COLLECTOR = Collector(
     name="workspaces",
-    families=(WORKSPACES, INFO, USERS, MONTHLY_ACTIVE_USERS, DAILY_ACTIVE_USERS, NEWEST_POINT),
+    families=(WORKSPACES, INFO, USERS, MONTHLY_ACTIVE_USERS, DAILY_ACTIVE_USERS, WINDOW_START, NEWEST_POINT),
     interval=timedelta(minutes=30),
     collect=collect,
     probes=(Probe(ENDPOINT, ask, ADMIN),),
