@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from exporter.api.client import Access, Client
+from exporter.evidence import Basis
 from exporter.history import Fidelity, Known, Past, Span
 from exporter.metrics import TARGET_LABEL, Family, Sample
 from exporter.settings import CollectorSettings, TargetSettings
@@ -40,7 +41,8 @@ class Collector(Generic[S]):
     """One unit of polling, with its own interval, failure and state.
 
     `probes` show whether a run would succeed, and between them need every right that a run needs. `planned_requests`
-    says how many requests a run makes on a site of the size in `Platform.planned_for`.
+    says how many requests a run makes on a site of the size in `Platform.planned_for`. `bases` say of every endpoint
+    what the shape of its replies rests on.
     """
 
     name: str
@@ -50,11 +52,17 @@ class Collector(Generic[S]):
     probes: tuple[Probe[S], ...]
     planned_requests: Callable[[S], int]
     enabled: bool = True
+    bases: tuple[Basis, ...] = ()
 
     @property
     def rights(self) -> tuple[str, ...]:
         """What the credential needs, in the platform's words."""
         return tuple(probe.right for probe in self.probes if probe.right)
+
+    @property
+    def guesses(self) -> tuple[Basis, ...]:
+        """What of the replies is inferred."""
+        return tuple(basis for basis in self.bases if basis.is_guess)
 
 
 ReadHistory = Callable[[Client, S, Span, Callable[[], float]], Awaitable[tuple[Past, Sequence[str]]]]

@@ -46,7 +46,7 @@ async def probe(target: Target, client: Client) -> AsyncIterator[Finding]:
             for text in failures:
                 yield Finding(settings.name, collector.name, text, is_failure=True)
             if not failures:
-                yield Finding(settings.name, collector.name, "ok")
+                yield Finding(settings.name, collector.name, _good(collector, settings))
         if platform.has_rights(settings):
             needed = {right for collector in enabled for right in collector.rights}
             for right, (collector, one) in _rights_of_others(platform.collectors, needed).items():
@@ -79,6 +79,13 @@ def _rights_of_others(
             if one.right and one.right not in needed:
                 found.setdefault(one.right, (collector, one))
     return found
+
+
+def _good(collector: Collector[Any], settings: TargetSettings) -> str:
+    guessed = dict.fromkeys(
+        basis.endpoint for basis in collector.guesses if basis.api_version in ("", getattr(settings, "api_version", ""))
+    )
+    return f"ok, though some of GET {' and '.join(guessed)} is a guess (docs/evidence.md)" if guessed else "ok"
 
 
 def _failure(result: Result, right: str) -> str:

@@ -5,8 +5,7 @@ headers, Unix seconds with 0 for what has not happened, the body of a 400. Infer
 say: all errors have the body of the 400 without `errors`; a wrong key is a 401; the rate limit is per site and
 fixed minute; lists in the statistics are complete; counts include banned users; a group's counts are of its direct
 members; "without results" means the same for a group as for the site; a course without assignments to users is
-unassigned; users are sorted by name, everything else by id; the assignments of a course come in one piece; one
-group or course alone is wrapped in an object with the key `group` or `course`.
+unassigned; users are sorted by name, everything else by id; the assignments of a course come in one piece.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,13 +18,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from exporter.demo.academy import Academy
 from exporter.demo.budget import Budget
 from exporter.demo.catalogue import Course
 from exporter.demo.obligations import Assignment
 from exporter.demo.roster import Group, Person
+from exporter.demo.route import Route
+from exporter.evidence import Evidence
 
 API_KEY = "demo-konstantly-key"
 BASE_PATH = "/openapi/v1"
@@ -44,19 +44,19 @@ def application(
     """The site's API as an ASGI application; `role_as_string` is the form of `role` in the reference's field table."""
     site = _Site(academy, now, role_as_string)
     budget = Budget(requests_per_minute, 60, now)
-    endpoints: dict[str, Callable[[Request], Json]] = {
-        "/statistics": site.statistics,
-        "/groups": site.groups,
-        "/groups/{number:int}": site.group,
-        "/groups/{number:int}/statistics": site.group_statistics,
-        "/courses": site.courses,
-        "/courses/{number:int}": site.course,
-        "/courses/{number:int}/assignments/users": site.course_assignments,
-        "/courses/{number:int}/certificates": site.certificates,
-        "/users": site.users,
+    endpoints: dict[str, tuple[Callable[[Request], Json], Evidence]] = {
+        "/statistics": (site.statistics, Evidence.SAMPLE),
+        "/groups": (site.groups, Evidence.SAMPLE),
+        "/groups/{number:int}/statistics": (site.group_statistics, Evidence.SAMPLE),
+        "/courses": (site.courses, Evidence.SAMPLE),
+        "/courses/{number:int}/assignments/users": (site.course_assignments, Evidence.INFERRED),
+        "/users": (site.users, Evidence.SAMPLE),
     }
     return Starlette(
-        routes=[Route(BASE_PATH + path, _guarded(answer, budget)) for path, answer in endpoints.items()],
+        routes=[
+            Route(BASE_PATH + path, _guarded(answer, budget), evidence)
+            for path, (answer, evidence) in endpoints.items()
+        ],
         exception_handlers={HTTPException: _error},
     )
 
@@ -115,11 +115,6 @@ class _Site:
         groups = [_group_view(group, users, assignments) for group in self.academy.site_groups(now)]
         return _page("groups", groups, request, PAGE_SIZE)
 
-    def group(self, request: Request) -> Json:
-        now = self.now()
-        users, assignments = self.academy.site_users(now), self.academy.site_assignments(now)
-        return {"group": _group_view(self._find_group(request, now), users, assignments)}
-
     def group_statistics(self, request: Request) -> Json:
         now = self.now()
         group = self._find_group(request, now)
@@ -135,12 +130,6 @@ class _Site:
         courses = [_course_view(course, now) for course in self.academy.site_courses(now)]
         return _page("courses", courses, request, PAGE_SIZE)
 
-    def course(self, request: Request) -> Json:
-        now = self.now()
-        course = self._find_course(request, now)
-        details = {"description": f"All about {course.name}", "attachedFiles": []}
-        return {"course": _course_view(course, now) | details}
-
     def course_assignments(self, request: Request) -> Json:
         now = self.now()
         rows = [
@@ -148,15 +137,6 @@ class _Site:
             for assignment in self._assignments_of(self._find_course(request, now), now)
         ]
         return {"assignments": rows, "totalCount": len(rows)}
-
-    def certificates(self, request: Request) -> Json:
-        now = self.now()
-        rows = [
-            _certificate_view(assignment) | {"user": self._short_user(assignment.person)}
-            for assignment in self._assignments_of(self._find_course(request, now), now)
-            if assignment.earns_certificate(now)
-        ]
-        return _page("certificates", rows, request, _number(request, "limit", PAGE_SIZE))
 
     def users(self, request: Request) -> Json:
         now = self.now()
@@ -283,16 +263,4 @@ def _assignment_view(assignment: Assignment, now: datetime) -> Json:
         "isCourseStarted": assignment.is_started(now),
         "isCourseFinished": assignment.is_finished(now),
         "isExpired": assignment.is_expired(now),
-    }
-
-
-def _certificate_view(assignment: Assignment) -> Json:
-    return {
-        "id": assignment.number + 1,
-        "name": assignment.course.name,
-        "description": "",
-        "courseId": assignment.course.site_id,
-        "courseName": assignment.course.name,
-        "imageUrl": f"https://example.org/certificates/{assignment.number + 1}.png",
-        "achievedAt": _seconds(assignment.finished_at),
     }

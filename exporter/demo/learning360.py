@@ -19,7 +19,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from exporter.demo import learning360_v1
 from exporter.demo.academy import Academy
@@ -51,6 +50,8 @@ from exporter.demo.learning360_views import (
     user_view,
 )
 from exporter.demo.roster import Person
+from exporter.demo.route import Route
+from exporter.evidence import Evidence
 
 __all__ = ["API_KEY", "CLIENT_ID", "CLIENT_SECRET", "COMPANY_ID", "SCOPES", "application"]
 
@@ -86,9 +87,13 @@ def application(
     listings = _listings(academy, user_has_status)
     return Starlette(
         routes=[
-            Route("/api/v2/oauth2/token", access.token, methods=["POST"]),
+            Route("/api/v2/oauth2/token", access.token, Evidence.SAMPLE, methods=["POST"]),
             *(
-                Route(f"/api/v2{listing.path}", _endpoint(listing, access, now, page_size or listing.page_size))
+                Route(
+                    f"/api/v2{listing.path}",
+                    _endpoint(listing, access, now, page_size or listing.page_size),
+                    listing.evidence,
+                )
                 for listing in listings
             ),
             *learning360_v1.routes(academy, access, now),
@@ -113,6 +118,7 @@ class _Listing(Generic[_RowT]):
     rows: Callable[[datetime, str], Iterable[_RowT]]
     view: Callable[[_RowT, datetime], dict[str, Any]]
     fields: Callable[[datetime], Mapping[str, Field[_RowT]]] = lambda _now: {}
+    evidence: Evidence = Evidence.REFERENCE
 
 
 def _listings(academy: Academy, user_has_status: bool) -> tuple[_Listing[Any], ...]:
@@ -120,9 +126,11 @@ def _listings(academy: Academy, user_has_status: bool) -> tuple[_Listing[Any], .
         return user_view(person, academy.last_login_at(person, now), now, user_has_status)
 
     return (
-        _Listing("/users", "users:read", 500, _above(academy.people), user, _user_fields),
+        _Listing("/users", "users:read", 500, _above(academy.people), user, _user_fields, Evidence.INFERRED),
         _Listing("/courses", "courses:read", 500, _above(_listed_courses(academy)), course_view),
-        _Listing("/courses/stats", "courseStats:read", 500, academy.attempts, attempt_view, _attempt_fields),
+        _Listing(
+            "/courses/stats", "courseStats:read", 500, academy.attempts, attempt_view, _attempt_fields, Evidence.SAMPLE
+        ),
         _Listing("/groups", "groups:read", 500, _above(academy.groups), group_view),
         _Listing("/paths", "paths:read", 200, _above(academy.paths), path_view),
         _Listing("/paths/sessions", "paths:read", 500, _above(academy.path_sessions), session_view),

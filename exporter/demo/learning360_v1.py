@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from exporter.demo.academy import Academy
 from exporter.demo.attempts import Attempt
@@ -25,6 +24,8 @@ from exporter.demo.learning360_access import Access, answer
 from exporter.demo.learning360_filters import iso, parse_date
 from exporter.demo.obligations import Enrollment
 from exporter.demo.roster import Group, Person
+from exporter.demo.route import Route
+from exporter.evidence import Evidence
 
 Row = dict[str, Any]
 
@@ -39,15 +40,15 @@ def routes(academy: Academy, access: Access, now: Callable[[], datetime]) -> lis
     """The routes below /api/v1."""
     api = _Api(academy, now)
     answers = {
-        "/users": api.users,
-        "/courses": api.courses,
-        "/courses/stats": api.course_stats,
-        "/groups": api.groups,
-        "/paths": api.paths,
-        "/paths/sessions": api.path_sessions,
-        "/paths/sessions/{session}/stats/users": api.session_stats,
+        "/users": (api.users, Evidence.SAMPLE),
+        "/courses": (api.courses, Evidence.SAMPLE),
+        "/courses/stats": (api.course_stats, Evidence.SAMPLE),
+        "/groups": (api.groups, Evidence.SAMPLE),
+        "/paths": (api.paths, Evidence.INFERRED),
+        "/paths/sessions": (api.path_sessions, Evidence.INFERRED),
+        "/paths/sessions/{session}/stats/users": (api.session_stats, Evidence.INFERRED),
     }
-    return [Route(f"/api/v1{path}", _guarded(one, access)) for path, one in answers.items()]
+    return [Route(f"/api/v1{path}", _guarded(one, access), evidence) for path, (one, evidence) in answers.items()]
 
 
 def _guarded(one: Callable[[Request], Response], access: Access) -> Callable[[Request], Awaitable[Response]]:

@@ -11,8 +11,6 @@ from exporter.demo.catalogue import Course, PathSession, Skill
 from exporter.demo.object_id import object_id
 from exporter.demo.roster import Person
 
-_CERTIFICATE_RESULT_PERCENT = 70
-
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
@@ -113,10 +111,6 @@ class Assignment:
         if self.started_at is None or now < self.started_at:
             return 0
         return min(95, 5 + (now - self.started_at).days * self.percent_a_day)
-
-    def earns_certificate(self, now: datetime) -> bool:
-        """Whether it was completed by then, and well enough."""
-        return self.is_finished(now) and self.result_percent >= _CERTIFICATE_RESULT_PERCENT
 
 
 def new_enrollment(number: int, session: PathSession, person: Person, created_at: datetime, rng: Random) -> Enrollment:

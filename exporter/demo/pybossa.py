@@ -16,7 +16,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from exporter.demo.crowd import CATEGORIES, Category, Crowd, Project, is_published
 from exporter.demo.pybossa_rows import Row, task_rows, task_run_rows
@@ -28,6 +27,8 @@ from exporter.demo.pybossa_statistics import (
     project_statistics,
     site_statistics,
 )
+from exporter.demo.route import Route
+from exporter.evidence import Evidence
 
 ADMIN_KEY = "0b5e0d9a-5a0e-4a51-9f5e-d0d0c0ffee01"
 MEMBER_KEY = "0b5e0d9a-5a0e-4a51-9f5e-d0d0c0ffee02"
@@ -59,15 +60,15 @@ def application(
     server = _Server(crowd, now, rate_limit, locs)
     app = Starlette(
         routes=[
-            Route("/stats", _add_slash),
-            Route("/stats/", server.stats),
-            Route("/admin/rq/queues.json", server.queues),
-            Route("/api/globalstats", server.limited("globalstats", server.globalstats)),
-            Route("/api/projectstats", server.limited("projectstats", server.projectstats)),
-            Route("/api/project", server.limited("project", server.project)),
-            Route("/api/category", server.limited("category", server.category)),
-            Route("/api/task", server.limited("task", server.rows(task_rows))),
-            Route("/api/taskrun", server.limited("taskrun", server.rows(task_run_rows))),
+            Route("/stats", _add_slash, Evidence.RECORDING),
+            Route("/stats/", server.stats, Evidence.RECORDING),
+            Route("/admin/rq/queues.json", server.queues, Evidence.RECORDING),
+            Route("/api/globalstats", server.limited("globalstats", server.globalstats), Evidence.RECORDING),
+            Route("/api/projectstats", server.limited("projectstats", server.projectstats), Evidence.RECORDING),
+            Route("/api/project", server.limited("project", server.project), Evidence.RECORDING),
+            Route("/api/category", server.limited("category", server.category), Evidence.RECORDING),
+            Route("/api/task", server.limited("task", server.rows(task_rows)), Evidence.RECORDING),
+            Route("/api/taskrun", server.limited("taskrun", server.rows(task_run_rows)), Evidence.RECORDING),
         ],
         exception_handlers={HTTPException: _error},
     )

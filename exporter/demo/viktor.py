@@ -18,10 +18,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from exporter.demo.engineering import AUDIT_EVENT_TYPES, App, AuditEvent, Engineering, Workspace
+from exporter.demo.route import Route
 from exporter.demo.viktor_statistics import developers_statistics, users_statistics, workspaces_statistics
+from exporter.evidence import Evidence
 
 TOKEN = "vktrpat_demo-organisation-administrator"  # noqa: S105 - made up, opens the demo only
 MEMBER_TOKEN = "vktrpat_demo-member"  # noqa: S105 - made up, opens the demo only
@@ -60,10 +61,10 @@ def application(
     api = _Api(engineering, now, maximum_limit, nested_results, members_as_object)
     return Starlette(
         routes=[
-            Route("/api/statistics/", api.statistics),
-            Route("/api/statistics/details/audit_events/", api.audit_events),
-            Route("/api/workspaces/", api.workspaces),
-            Route("/api/apps/", api.apps),
+            Route("/api/statistics/", api.statistics, Evidence.INFERRED),
+            Route("/api/statistics/details/audit_events/", api.audit_events, Evidence.REFERENCE),
+            Route("/api/workspaces/", api.workspaces, Evidence.INFERRED),
+            Route("/api/apps/", api.apps, Evidence.REFERENCE),
         ],
         exception_handlers={HTTPException: _detail, _BadRequestError: _field_errors},
     )

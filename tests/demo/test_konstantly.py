@@ -105,7 +105,7 @@ async def test_group_statistics_are_of_the_groups_own_members(client: httpx.Asyn
     for number in (1, 7, 24):
         body = (await client.get(f"/groups/{number}/statistics")).json()
         assert set(body) == {"group", "usersWithoutActivity", "usersWithoutResults", "leaders"}
-        assert body["group"] == listed[number] == (await client.get(f"/groups/{number}")).json()["group"]
+        assert body["group"] == listed[number]
         assert len(body["leaders"]) + len(body["usersWithoutResults"]) == listed[number]["usersCount"]
 
 
@@ -113,8 +113,6 @@ async def test_drafts_were_published_at_zero(client: httpx.AsyncClient) -> None:
     courses = await all_pages(client, "/courses", "courses")
     assert {course["isDraft"] for course in courses} == {True, False}
     assert all(course["isDraft"] == (course["publishedAt"] == 0) for course in courses)
-    detail = (await client.get(f"/courses/{courses[0]['id']}")).json()["course"]
-    assert detail.items() >= courses[0].items()
 
 
 async def test_assignments_of_a_course_come_at_once_with_zeros_for_what_has_not_happened(
@@ -133,14 +131,6 @@ async def test_assignments_of_a_course_come_at_once_with_zeros_for_what_has_not_
         assert max(row["assignedAt"], row["startedAt"], row["finishedAt"]) <= NOW.timestamp()
 
 
-async def test_certificates_take_a_limit(client: httpx.AsyncClient, academy: Academy) -> None:
-    course = next(one.course for one in academy.site_assignments(NOW) if one.earns_certificate(NOW))
-    path = f"/courses/{course.site_id}/certificates"
-    body = (await client.get(path, params={"limit": 1})).json()
-    assert len(body["certificates"]) == 1 <= body["totalCount"]
-    assert body["certificates"][0]["courseId"] == course.site_id
-
-
 async def test_users_can_be_looked_up_by_mail_and_are_sorted_by_name(client: httpx.AsyncClient) -> None:
     users = await all_pages(client, "/users", "users")
     names = [user["name"] for user in users]
@@ -156,7 +146,7 @@ async def test_the_role_is_an_object_or_on_request_a_string(client: httpx.AsyncC
         assert [user["role"] for user in (await other.get("/users")).json()["users"]] == aliases
 
 
-@pytest.mark.parametrize("path", ["/groups/9999", "/groups/9999/statistics", "/courses/1/assignments/users", "/x"])
+@pytest.mark.parametrize("path", ["/groups/9999/statistics", "/courses/1/assignments/users", "/x"])
 async def test_what_does_not_exist_is_a_404_in_json(client: httpx.AsyncClient, path: str) -> None:
     reply = await client.get(path)
     assert (reply.status_code, reply.json()["status"]) == (404, 404)

@@ -11,9 +11,10 @@ from exporter.api.client import Client
 from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count, Percent
 from exporter.errors import NotFoundError
+from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
-from exporter.platforms.konstantly.settings import KonstantlySettings
+from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
 
 LIST_ENDPOINT = "/courses"
 ASSIGNMENTS_ENDPOINT = "/courses/{course}/assignments/users"
@@ -158,4 +159,14 @@ COLLECTOR = Collector(
     probes=(Probe(LIST_ENDPOINT, ask),),
     planned_requests=lambda _: 5 + 100,
     enabled=False,
+    bases=(
+        sampled(LIST_ENDPOINT),
+        Basis(
+            ASSIGNMENTS_ENDPOINT,
+            Evidence.INFERRED,
+            "That `offset` pages this list too: the reference shows `totalCount` and no parameter. A page "
+            "that only repeats makes the run incomplete.",
+            "a course with more than 20 assigned users",
+        ),
+    ),
 )

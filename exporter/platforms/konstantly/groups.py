@@ -10,7 +10,7 @@ from exporter.api.reply import Count
 from exporter.errors import NotFoundError
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
-from exporter.platforms.konstantly.settings import KonstantlySettings
+from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
 from exporter.platforms.konstantly.statistics import ListedUser
 
 LIST_ENDPOINT = "/groups"
@@ -102,4 +102,5 @@ COLLECTOR = Collector(
     collect=collect,
     probes=(Probe(LIST_ENDPOINT, ask),),
     planned_requests=lambda _: 3 + 60,
+    bases=(sampled(LIST_ENDPOINT), sampled(STATISTICS_ENDPOINT)),
 )

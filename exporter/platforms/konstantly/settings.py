@@ -8,7 +8,13 @@ from pydantic import Field, SecretStr
 
 from exporter.api.auth import HeaderKey
 from exporter.api.client import Access
+from exporter.evidence import Basis, Evidence
 from exporter.settings import CollectorSettings, CollectorsSettings, FilePath, OnOff, TargetSettings
+
+
+def sampled(endpoint: str) -> Basis:
+    """Say that the reference shows a whole reply of the endpoint."""
+    return Basis(endpoint, Evidence.SAMPLE, "the API reference (beta), read 2026-11: a reply and field tables")
 
 
 class KonstantlyCollectors(CollectorsSettings):

@@ -10,7 +10,7 @@ from exporter.api.client import Client
 from exporter.api.reply import Count, Percent
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
-from exporter.platforms.konstantly.settings import KonstantlySettings
+from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
 
 ENDPOINT = "/statistics"
 SOURCE = f"Source: GET {ENDPOINT}, by default at most 15 minutes old."
@@ -127,4 +127,5 @@ COLLECTOR = Collector(
     collect=collect,
     probes=(Probe(ENDPOINT, collect),),
     planned_requests=lambda _: 1,
+    bases=(sampled(ENDPOINT),),
 )

@@ -10,7 +10,7 @@ from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
-from exporter.platforms.konstantly.settings import KonstantlySettings
+from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
 
 ENDPOINT = "/users"
 
@@ -73,4 +73,5 @@ COLLECTOR = Collector(
     probes=(Probe(ENDPOINT, ask),),
     planned_requests=lambda _: 50,
     enabled=False,
+    bases=(sampled(ENDPOINT),),
 )

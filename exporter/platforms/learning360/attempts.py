@@ -14,6 +14,7 @@ from itertools import chain
 from exporter.api.client import Client
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector
+from exporter.platforms.learning360 import evidence
 from exporter.platforms.learning360.counting import OUTSIDE, Windows, by_window, no_counts
 from exporter.platforms.learning360.lists import ATTEMPTS, COURSES, pages, probe
 from exporter.platforms.learning360.records import Attempt, Course
@@ -231,4 +232,5 @@ ATTEMPTS_COLLECTOR = Collector(
     collect_attempts,
     (probe(ATTEMPTS), probe(COURSES)),
     planned_requests=lambda settings: 400 + 2 if settings.api_version == "v2" else 2,
+    bases=(*evidence.ATTEMPTS, *evidence.COURSES),
 )

@@ -11,6 +11,7 @@ from exporter.api.client import Client
 from exporter.errors import BadRequestError, ForbiddenError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector
+from exporter.platforms.learning360 import evidence
 from exporter.platforms.learning360.counting import state_samples
 from exporter.platforms.learning360.lists import (
     CLASSROOMS,
@@ -121,6 +122,7 @@ COURSES_COLLECTOR = Collector(
     collect_courses,
     (probe(COURSES),),
     planned_requests=lambda settings: 2 if settings.api_version == "v2" else 1,
+    bases=evidence.COURSES,
 )
 
 GROUPS_COLLECTOR = Collector(
@@ -130,6 +132,7 @@ GROUPS_COLLECTOR = Collector(
     collect_groups,
     (probe(GROUPS),),
     planned_requests=lambda _: 1,
+    bases=evidence.GROUPS,
 )
 
 CLASSROOMS_COLLECTOR = Collector(
@@ -140,6 +143,7 @@ CLASSROOMS_COLLECTOR = Collector(
     (probe(CLASSROOMS),),
     planned_requests=lambda _: 1,
     enabled=False,
+    bases=evidence.CLASSROOMS,
 )
 
 SKILLS_COLLECTOR = Collector(
@@ -150,6 +154,7 @@ SKILLS_COLLECTOR = Collector(
     (probe(SKILLS, skills_enabled), probe(SKILL_POWERS, skills_enabled)),
     planned_requests=lambda _: 1 + 100,
     enabled=False,
+    bases=evidence.SKILLS,
 )
 
 PROJECTS_COLLECTOR = Collector(
@@ -160,4 +165,5 @@ PROJECTS_COLLECTOR = Collector(
     (probe(PROJECTS),),
     planned_requests=lambda _: 1,
     enabled=False,
+    bases=evidence.PROJECTS,
 )

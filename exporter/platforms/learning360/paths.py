@@ -10,6 +10,7 @@ from msgspec import UNSET
 from exporter.api.client import Client
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
+from exporter.platforms.learning360 import evidence
 from exporter.platforms.learning360.counting import Windows, by_window, no_counts, state_samples
 from exporter.platforms.learning360.lists import (
     PATH_SESSIONS,
@@ -158,6 +159,7 @@ PATHS_COLLECTOR = Collector(
     collect_paths,
     (probe(PATHS),),
     planned_requests=lambda _: 2,
+    bases=(*evidence.PATHS, *evidence.PATH_SESSIONS),
 )
 
 PATH_STATS_COLLECTOR = Collector(
@@ -167,4 +169,5 @@ PATH_STATS_COLLECTOR = Collector(
     collect_path_stats,
     (Probe(PATH_STATS.endpoint, ask_path_stats, PATH_STATS.scope),),
     planned_requests=lambda settings: 10 if settings.api_version == "v2" else 1 + 500,
+    bases=evidence.PATH_STATS,
 )

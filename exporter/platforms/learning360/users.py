@@ -9,6 +9,7 @@ from exporter.api.client import Client
 from exporter.errors import InvalidResponseError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector
+from exporter.platforms.learning360 import evidence
 from exporter.platforms.learning360.counting import Windows, by_window, no_counts, state_samples
 from exporter.platforms.learning360.lists import USERS, pages, probe
 from exporter.platforms.learning360.records import User
@@ -94,4 +95,5 @@ USERS_COLLECTOR = Collector(
     collect_users,
     (probe(USERS),),
     planned_requests=lambda settings: 20 if settings.api_version == "v2" else 1,
+    bases=evidence.USERS,
 )

@@ -13,7 +13,7 @@ from exporter.errors import InvalidResponseError
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
 from exporter.platforms.pybossa.access import signed_in
-from exporter.platforms.pybossa.settings import PybossaSettings
+from exporter.platforms.pybossa.settings import PybossaSettings, recorded
 
 PROJECT = "/api/project"
 PROJECTSTATS = "/api/projectstats"
@@ -180,4 +180,5 @@ PROJECTS_COLLECTOR = Collector(
     # pages of categories, projects and their numbers, each walk with its empty page at the end
     planned_requests=lambda _: 2 + 11 + 21,
     enabled=False,
+    bases=(recorded(CATEGORY), recorded(PROJECT), recorded(PROJECTSTATS)),
 )

@@ -13,7 +13,7 @@ from exporter.errors import InvalidResponseError, UnauthorizedError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.pybossa.access import signed_in
-from exporter.platforms.pybossa.settings import PybossaSettings
+from exporter.platforms.pybossa.settings import PybossaSettings, recorded
 
 T = TypeVar("T")
 
@@ -258,6 +258,7 @@ STATS_COLLECTOR = Collector(
     collect_stats,
     (Probe(STATS, collect_stats),),
     planned_requests=lambda _: 1,
+    bases=(recorded(STATS),),
 )
 
 GLOBALSTATS_COLLECTOR = Collector(
@@ -267,6 +268,7 @@ GLOBALSTATS_COLLECTOR = Collector(
     collect_globalstats,
     (Probe(GLOBALSTATS, collect_globalstats),),
     planned_requests=lambda _: 1,
+    bases=(recorded(GLOBALSTATS),),
 )
 
 QUEUES_COLLECTOR = Collector(
@@ -277,4 +279,5 @@ QUEUES_COLLECTOR = Collector(
     (Probe(QUEUES, collect_queues, ADMINISTRATOR),),
     planned_requests=lambda _: 1,
     enabled=False,
+    bases=(recorded(QUEUES),),
 )

@@ -5,7 +5,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from exporter.evidence import Basis, Evidence
 from exporter.settings import CollectorSettings, CollectorsSettings, FilePath, OnOff, TargetSettings
+
+
+def recorded(endpoint: str) -> Basis:
+    """Say that replies of the endpoint were recorded."""
+    return Basis(
+        endpoint, Evidence.RECORDING, "an unmodified PYBOSSA 4.0.3 server, 2026-11; other versions by their source"
+    )
+
 
 Switch = Annotated[CollectorSettings, OnOff]
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from exporter.api.client import Client
 from exporter.api.pagination import next_url_pages
 from exporter.api.reply import Count
+from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.viktor import people
@@ -73,4 +74,5 @@ COLLECTOR = Collector(
     probes=(Probe(ENDPOINT, ask), *people.USERS_COLLECTOR.probes),
     planned_requests=lambda _: 2,
     enabled=False,
+    bases=(Basis(ENDPOINT, Evidence.REFERENCE, "the REST reference, read 2026-11: a schema; no sample"),),
 )

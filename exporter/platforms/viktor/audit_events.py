@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from exporter.api.client import Client
 from exporter.api.reply import Count
+from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.viktor.settings import ADMIN, ViktorSettings
@@ -68,4 +69,11 @@ COLLECTOR = Collector(
     probes=(Probe(ENDPOINT, ask, ADMIN),),
     planned_requests=lambda settings: len(set(settings.collectors.audit_events.event_types)),
     enabled=False,
+    bases=(
+        Basis(
+            ENDPOINT,
+            Evidence.REFERENCE,
+            "the REST reference, read 2026-11: the page around the rows, `count` being of all rows; no sample",
+        ),
+    ),
 )

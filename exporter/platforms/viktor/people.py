@@ -11,8 +11,10 @@ from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.viktor.settings import ADMIN, ViktorSettings
 from exporter.platforms.viktor.statistics import (
+    CALENDAR,
     ENDPOINT,
     NEWEST_POINT,
+    REFERENCE,
     SOURCE,
     WINDOW_START,
     DayPoint,
@@ -146,6 +148,7 @@ USERS_COLLECTOR = Collector(
     collect=collect_users,
     probes=(Probe(ENDPOINT, collect_users, ADMIN),),
     planned_requests=lambda _: 1,
+    bases=(REFERENCE, CALENDAR),
 )
 DEVELOPERS_COLLECTOR = Collector(
     name="developers",
@@ -154,4 +157,5 @@ DEVELOPERS_COLLECTOR = Collector(
     collect=collect_developers,
     probes=(Probe(ENDPOINT, collect_developers, ADMIN),),
     planned_requests=lambda _: 1,
+    bases=(REFERENCE, CALENDAR),
 )

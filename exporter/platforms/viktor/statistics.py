@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from exporter.api.client import Client, Params
 from exporter.api.reply import Count
 from exporter.errors import BadRequestError
+from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample
 from exporter.platforms.viktor.settings import ViktorSettings
 
@@ -35,6 +36,18 @@ WINDOW_START = Family(
     "00:00 UTC of the first day of each calendar window that has numbers, from the same poll (Unix time). At its end a "
     f"window's numbers leave the page until the next poll, which is due within a minute. {SOURCE}",
     ("window",),
+)
+
+REFERENCE = Basis(
+    ENDPOINT,
+    Evidence.REFERENCE,
+    "the REST reference, read 2026-11: the schema of the scope that is asked for; no sample",
+)
+CALENDAR = Basis(
+    ENDPOINT,
+    Evidence.INFERRED,
+    "That days are those of UTC, weeks are ISO weeks, and a day that is not there is unknown, not 0.",
+    "a week of replies of an environment whose owner sees the activity dashboard beside them",
 )
 
 Period = tuple[int, ...]

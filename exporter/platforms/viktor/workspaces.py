@@ -13,12 +13,15 @@ from exporter.api.client import Client, Params
 from exporter.api.pagination import next_url_pages
 from exporter.api.reply import Count
 from exporter.errors import InvalidResponseError
+from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
 from exporter.platforms.viktor.settings import ADMIN, PAGE_LIMIT, ViktorSettings, WorkspaceType
 from exporter.platforms.viktor.statistics import (
+    CALENDAR,
     ENDPOINT,
     NEWEST_POINT,
+    REFERENCE,
     SOURCE,
     WINDOW_START,
     Day,
@@ -241,4 +244,22 @@ COLLECTOR = Collector(
     collect=collect,
     probes=(Probe(ENDPOINT, ask, ADMIN),),
     planned_requests=lambda _: 1 + 5,
+    bases=(
+        REFERENCE,
+        CALENDAR,
+        Basis(
+            ENDPOINT,
+            Evidence.INFERRED,
+            "That the members of `workspaces` are lists of rows, as the schema says, or one row, as its types have it.",
+            "one reply for `stats_type=workspaces`",
+        ),
+        Basis(
+            LIST_ENDPOINT,
+            Evidence.INFERRED,
+            "That the two parameters which the reference describes without names are those that a third party calls "
+            "`include_development` and `include_archived`. The page around the fields is nested once more in an "
+            "older copy; both are read.",
+            "one reply to an organisation's admin that lists a development workspace and an archived one",
+        ),
+    ),
 )
