@@ -52,7 +52,7 @@ async def test_good_credentials_are_ok_for_every_collector_and_told_how_far_they
     for target in checked.targets:
         name = target.settings.name
         verdicts = {collector.name: found.pop((name, collector.name)).text for collector in enabled_collectors(target)}
-        assert set(verdicts.values()) == {"ok"}, verdicts
+        assert {verdict.split(",")[0] for verdict in verdicts.values()} == {"ok"}, verdicts
         assert found.pop((name, "credential")).text == target.platform.credential
     assert found == {}
 
