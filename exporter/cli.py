@@ -219,7 +219,7 @@ def _printed(target_name: str, samples: list[Sample], form: str) -> str:
             "labels": {TARGET_LABEL: target_name, **dict(zip(sample.family.labels, sample.labels, strict=True))},
             "value": sample.value,
         }
-        for sample in samples
+        for sample in dict.fromkeys(samples)  # several collectors may know the same
     ]
     return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
 

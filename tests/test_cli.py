@@ -197,6 +197,15 @@ async def test_poll_as_json(site_config: Path) -> None:
     assert all(row["labels"].keys() == {"target", "queue"} and row["value"] >= 0 for row in rows)
 
 
+async def test_a_series_that_several_collectors_know_is_one_row(site_config: Path) -> None:
+    result = await run("poll", "--config.file", site_config, "--target", "bridges", "--format", "json")
+
+    rows = [(row["name"], tuple(row["labels"].items())) for row in json.loads(result.out)]
+    starts = [row for row in rows if row[0] == "viktor_window_start_timestamp_seconds"]
+    assert len(set(rows)) == len(rows)
+    assert len(starts) == 6
+
+
 async def test_poll_runs_all_collectors_that_are_enabled(site_config: Path) -> None:
     result = await run("poll", "--config.file", site_config, "--target", "bridges")
 

@@ -60,6 +60,8 @@ def words(entry: Entry, is_late: bool) -> Words:
 
 
 def _what_is_served(entry: Entry) -> str:
+    if entry.published and entry.windows_end_at < entry.published.ends_at:
+        return "The last complete values are still served, but for those of calendar windows that have ended since."
     if entry.published:
         return "The last complete values are still served."
     if entry.last_success_at is None:

@@ -9,10 +9,10 @@ import pytest
 from exporter.api.client import Quota
 from exporter.collection import Result
 from exporter.errors import IncompleteError, State, UnauthorizedError
-from exporter.snapshot import Entry
+from exporter.snapshot import Entry, Snapshot
 from exporter.web.status import CollectorStatus, Level, Reload, Status, headline, observe, status
 from exporter.web.status_words import MEANINGS, SUMMARIES, duration, span
-from tests.fakes import NOW_SECONDS
+from tests.fakes import NOW_SECONDS, PEOPLE, PLACES
 from tests.shown import Shown, answer, failed, good, organisation, pending
 
 REFUSED = UnauthorizedError("GET /things answered 401")
@@ -80,6 +80,19 @@ def test_it_says_whether_values_are_still_served() -> None:
     assert of(kept).meaning.endswith("The last complete values are still served.")
     assert of(dropped).meaning.endswith("grew older than max_age and are no longer served.")
     assert of(dropped).age_seconds == 960.0
+
+
+def test_it_says_that_calendar_windows_have_ended_since() -> None:
+    latest = Snapshot([NEW])
+    begun = minutes_ago(16)
+    samples = (PEOPLE.sample(7), PLACES.sample(3, minutes_ago(5), place="yesterday"))
+    latest.publish(NEW.key, Result(State.OK, begun, 1.0, samples))
+    latest.publish(NEW.key, Result(State.UNREACHABLE, minutes_ago(1), 1.0))
+    assert of(latest[NEW.key]).meaning.endswith("The last complete values are still served.")
+
+    latest.expire(minutes_ago(0))
+    assert of(latest[NEW.key]).meaning.endswith("but for those of calendar windows that have ended since.")
+    assert of(latest[NEW.key]).samples == 1
 
 
 def test_a_failed_run_is_said_before_late_values() -> None:
