@@ -5,20 +5,28 @@ The exporter's clock is moved to a night by libfaketime, the demo's is an argume
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from exporter.demo.organisation import Organisation
 from exporter.platform import installed
 from tests.e2e.test_truth import TRUTHS
 from tests.page import Series, families
+from tests.truth import viktor
 
 SUCCESS = "engagement_collector_last_success_timestamp_seconds"
 CHANGES_BY_THE_MINUTE = "pybossa_queue_jobs"
 SHARED = "viktor_statistics_newest_point_timestamp_seconds"
-"""The one family of several collectors; its label `scope` names them."""
+"""A family of several collectors; its label `scope` names them."""
+
+WINDOW_START = "viktor_window_start_timestamp_seconds"
+"""A series of every collector with numbers of the window, which the page shows once."""
+
+CALENDAR_WINDOWS = viktor.windows(date(2026, 1, 1)).keys()
+
+Labels = Iterable[tuple[str, str]]
 
 COLLECTORS = {
     family.name: collector.name
@@ -29,8 +37,10 @@ COLLECTORS = {
 
 
 def collector_of(name: str, labels: Mapping[str, str]) -> str | None:
-    """Return whose series this is, None for one of the exporter itself."""
-    return labels["scope"] if name == SHARED else COLLECTORS.get(name)
+    """Return whose series this is, None for one of the exporter itself or of several collectors."""
+    if name == SHARED:
+        return labels["scope"]
+    return None if name == WINDOW_START else COLLECTORS.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ def night(demo: Organisation, day: datetime, length: timedelta) -> Night:
     truth: dict[tuple[str, str], Series] = {}
     for target, expected in TRUTHS.items():
         for (name, labels), value in expected(demo, at).items():
+            if name == WINDOW_START:
+                continue
             collector = collector_of(name, dict(labels))
             assert collector is not None, name
             truth.setdefault((target, collector), {})[name, labels] = value
@@ -104,7 +116,10 @@ def parsed(page: str) -> Scrape:
 
 
 def wrong(scrape: Scrape, nights: Sequence[Night], now: datetime) -> Iterator[str]:
-    """Yield what is not true: of values that were collected in no night yet, in another one, or that are not those."""
+    """Yield what is not true: of values that were collected in no night yet, in another one, or that are not those.
+
+    Of a calendar window that has ended since, nothing is left.
+    """
     for key in scrape.series.keys() - scrape.collected_at.keys():
         yield f"{key}: values that were never collected, such as {sorted(scrape.series[key])[:3]}"
     for (target, collector), at in scrape.collected_at.items():
@@ -112,11 +127,40 @@ def wrong(scrape: Scrape, nights: Sequence[Night], now: datetime) -> Iterator[st
         if not past or at > now.timestamp():
             yield f"{target}/{collector}: collected at {at}, which is no time of a night so far"
             continue
-        expected = past[-1].truth.get((target, collector), {})
+        truth = past[-1].truth.get((target, collector), {})
+        expected = {
+            key: value for key, value in truth.items() if not _has_ended(key[1], past[-1].at.date(), now.date())
+        }
         served = scrape.series.get((target, collector), {})
         if not _same(served, expected):
             differing = {name for name, _ in served.items() ^ expected.items()}
             yield f"{target}/{collector} of {past[-1].at}, {len(differing)} series such as {sorted(differing)[:3]}"
+    starts = {tuple(dict(labels).values()): at for (name, labels), at in scrape.own.items() if name == WINDOW_START}
+    told = {
+        (target, window): _start(window, now.date())
+        for (target, _), series in scrape.series.items()
+        for _, labels in series
+        if (window := _window(labels))
+    }
+    if starts != told:
+        yield f"windows start at {starts} instead of {told}"
+
+
+def _window(labels: Labels) -> str | None:
+    """Return which calendar window the labels name, if any."""
+    name = dict(labels).get("window")
+    return name if name in CALENDAR_WINDOWS else None
+
+
+def _start(window: str, today: date) -> float:
+    first, _ = viktor.windows(today)[window]
+    return datetime.combine(first, time(), UTC).timestamp()
+
+
+def _has_ended(labels: Labels, collected: date, today: date) -> bool:
+    """True if the calendar window that the labels name is another one by now."""
+    window = _window(labels)
+    return window is not None and _start(window, collected) != _start(window, today)
 
 
 def _same(served: Series, expected: Series) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +21,18 @@ from exporter.errors import ForbiddenError, IncompleteError, InvalidResponseErro
 from exporter.exposition import Format
 from exporter.metrics import Sample
 from exporter.platforms.viktor import PLATFORM
-from exporter.platforms.viktor.statistics import day_windows, midnight, month_windows, week_windows
-from exporter.snapshot import Key
+from exporter.platforms.viktor.people import USERS, DailyActive, UsersReply, people_samples
+from exporter.platforms.viktor.statistics import (
+    WINDOW_START,
+    DayPoint,
+    MonthPoint,
+    WeekPoint,
+    day_windows,
+    midnight,
+    month_windows,
+    week_windows,
+)
+from exporter.snapshot import Entry, Key, Snapshot
 from exporter.storage import Storage
 from tests.page import series
 
@@ -208,7 +219,10 @@ async def test_a_window_ends_where_its_name_passes_to_the_next_one(collect: Coll
     }
 
 
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+@given(MOMENTS)
 def test_until_its_end_and_not_longer_a_window_means_the_same(now: datetime) -> None:
     for windows in (day_windows, week_windows, month_windows):
         for name, window in windows(now).items():
@@ -262,6 +276,35 @@ async def test_january_is_not_the_last_month_of_march_though_the_platform_is_dow
         told = last_month(exporter)
         assert told["viktor_monthly_active_users"] == 50
         assert told["viktor_window_start_timestamp_seconds"] == midnight(date(2026, 2, 1)).timestamp()
+
+
+@given(MOMENTS, st.timedeltas(timedelta(0), timedelta(days=70)))
+def test_what_is_shown_of_a_window_is_of_the_window_of_that_moment(polled_at: datetime, later: timedelta) -> None:
+    """However long ago the poll was, and whatever became of the polls since."""
+    scrape_at = polled_at + later
+    reply = msgspec.convert(documented("statistics_users"), UsersReply).users
+    days = [DayPoint(polled_at.year, polled_at.month, polled_at.day, 5)]
+    weeks = [WeekPoint(*(polled_at - timedelta(days=7)).isocalendar()[:2], 7)]
+    months = [MonthPoint(polled_at.year, polled_at.month, 30)]
+    statistics = msgspec.structs.replace(reply, daily_active=DailyActive(days, weeks, months))
+    key = Key("bridges", "users")
+    snapshot = Snapshot([Entry(key, "viktor", 1800.0, 1e9, 100)])
+    samples = tuple(people_samples(USERS, statistics, polled_at))
+    snapshot.publish(key, Result(State.OK, polled_at.timestamp(), 0.0, samples))
+    snapshot.expire(scrape_at.timestamp())
+
+    published = snapshot[key].published
+    assert published
+    shown = {sample.labels[0]: sample.value for sample in published.exposed.get(WINDOW_START, ())}
+    now = {**day_windows(scrape_at), **week_windows(scrape_at), **month_windows(scrape_at)}
+    then = {**day_windows(polled_at), **week_windows(polled_at), **month_windows(polled_at)}
+    assert shown == {
+        name: midnight(now[name].first).timestamp()
+        for name in ("today", "last_week", "this_month")
+        if now[name].first == then[name].first
+    }
+    daily = {sample.labels[0] for sample in published.exposed.get(USERS.daily_active, ())}
+    assert daily == shown.keys()
 
 
 async def test_the_start_of_every_window_with_numbers_is_exposed(collect: Collect) -> None:

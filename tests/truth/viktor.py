@@ -41,7 +41,7 @@ def _key(name: str, /, **labels: str) -> Key:
     return name, tuple(sorted(labels.items()))
 
 
-def _windows(today: date) -> dict[str, tuple[date, date]]:
+def windows(today: date) -> dict[str, tuple[date, date]]:
     """The first day of every calendar window, and the day after its last."""
     tomorrow, monday = today + timedelta(days=1), today - timedelta(days=today.weekday())
     first = today.replace(day=1)
@@ -60,13 +60,13 @@ def _window_starts(now: datetime, samples: Samples) -> Samples:
     named = {value for _, labels in samples for label, value in labels if label == "window"}
     return {
         _key("viktor_window_start_timestamp_seconds", window=window): datetime.combine(first, time(), UTC).timestamp()
-        for window, (first, _) in _windows(now.date()).items()
+        for window, (first, _) in windows(now.date()).items()
         if window in named
     }
 
 
 def _visits(engineering: Engineering, now: datetime, window: str) -> list[Visit]:
-    first, end = _windows(now.date())[window]
+    first, end = windows(now.date())[window]
     everything = engineering.visits(datetime.combine(first, time(), UTC), now)
     return [visit for visit in everything if visit.at.date() < end]
 
@@ -83,7 +83,7 @@ def _people(kind: str, engineering: Engineering, now: datetime, present: list[Pe
     """Users work in PROJECT and TEST workspaces, developers (as such) in DEVELOPMENT ones."""
     where = ("DEVELOPMENT",) if kind == "developers" else ("PROJECT", "TEST")
     samples: Samples = {_key(f"viktor_{kind}"): len(present)}
-    for window in _windows(now.date()):
+    for window in windows(now.date()):
         visits = [v for v in _visits(engineering, now, window) if kind == "users" or v.person.is_developer]
         daily = {(visit.at.date(), visit.person.id) for visit in visits if visit.workspace.type in where}
         unique = {visit.person.id for visit in visits}
