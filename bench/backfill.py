@@ -75,7 +75,15 @@ def platform(changes_a_day: float) -> Platform[Any]:
         ]
         return {FAMILY: series}, ()
 
-    collector = Collector("courses", (FAMILY,), timedelta(hours=1), collect, (), planned_requests=lambda _: 1)
+    collector = Collector(
+        "courses",
+        (FAMILY,),
+        timedelta(hours=1),
+        collect,
+        (),
+        lambda _: {},
+        lambda _: {},
+    )
     history = History(("courses",), (Known(FAMILY, Fidelity.EXACT),), read)
     access = Access("https://bench.test")
     return Platform("bench", BenchSettings, lambda _: access, (collector,), "none", "nobody", (history,))

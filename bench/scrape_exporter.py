@@ -52,7 +52,7 @@ def configuration(series: int) -> Config:
     async def collect(client: Client, settings: BenchSettings, now: datetime) -> list[Sample]:
         return samples_of(settings.name, count)
 
-    collector = Collector("series", FAMILIES, timedelta(days=1), collect, (), lambda _: 1)
+    collector = Collector("series", FAMILIES, timedelta(days=1), collect, (), lambda _: {}, lambda _: {})
     platform = Platform("bench", BenchSettings, lambda _: Access(URL), (collector,), credential="", planned_for="")
     targets = [Target(BenchSettings(name=name, platform="bench", url=URL), platform) for name in target_names(series)]
     return Config(tuple(targets))

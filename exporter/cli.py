@@ -141,7 +141,12 @@ def run(
 @config_option
 @web_config_option
 @click.option("--probe", "with_probe", is_flag=True, help="Call every target once: rights missing, rights in excess.")
-@click.option("--plan", "with_plan", is_flag=True, help="Print requests per hour against each target's budget.")
+@click.option(
+    "--plan",
+    "with_plan",
+    is_flag=True,
+    help="Print requests against budget and limit, and series.",
+)
 def check(config_file: Path, web_config_file: Path | None, with_probe: bool, with_plan: bool) -> None:
     """Check the configuration files; exit code 1 if it is wrong or over budget, 3 if a probe failed."""
     logs.configure("error", "logfmt")

@@ -1,6 +1,6 @@
 """What a platform module provides: one `PLATFORM` constant that says how to reach the platform and what to collect."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
@@ -41,8 +41,8 @@ class Collector(Generic[S]):
     """One unit of polling, with its own interval, failure and state.
 
     `probes` show whether a run would succeed, and between them need every right that a run needs. `planned_requests`
-    says how many requests a run makes on a site of the size in `Platform.planned_for`. `bases` say of every endpoint
-    what the shape of its replies rests on.
+    by endpoint and `planned_series` by family, in the order of the samples, are those of a run on a site of the size in
+    `Platform.planned_for`. `bases` say of every endpoint what the shape of its replies rests on.
     """
 
     name: str
@@ -50,7 +50,8 @@ class Collector(Generic[S]):
     interval: timedelta
     collect: Collect[S]
     probes: tuple[Probe[S], ...]
-    planned_requests: Callable[[S], int]
+    planned_requests: Callable[[S], Mapping[str, int]]
+    planned_series: Callable[[S], Mapping[Family, int]]
     enabled: bool = True
     bases: tuple[Basis, ...] = ()
 
@@ -63,6 +64,16 @@ class Collector(Generic[S]):
     def guesses(self) -> tuple[Basis, ...]:
         """What of the replies is inferred."""
         return tuple(basis for basis in self.bases if basis.is_guess)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most requests that a platform documents for a window, of each endpoint under `under` or of all together."""
+
+    requests: int
+    window: timedelta
+    is_per_endpoint: bool = False
+    under: str = "/"
 
 
 ReadHistory = Callable[[Client, S, Span, Callable[[], float]], Awaitable[tuple[Past, Sequence[str]]]]
@@ -96,7 +107,7 @@ class Platform(Generic[S]):
 
     `access` raises nothing: the settings were checked. `planned_for` is the size of site that `check --plan` assumes.
     `histories` say what can be told of the past; a collector that none of them names has no history. `has_rights` is
-    false for a target whose credential, if any, opens everything or nothing.
+    false for a target whose credential, if any, opens everything or nothing. `limit` is None where none is documented.
     """
 
     name: str
@@ -107,6 +118,7 @@ class Platform(Generic[S]):
     planned_for: str
     histories: tuple[History[S], ...] = ()
     has_rights: Callable[[S], bool] = lambda _settings: True
+    limit: Limit | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError when collectors, settings and families do not fit together."""

@@ -183,8 +183,9 @@ class Snapshot:
     def _fit(self, target: str) -> None:
         """Give the target's room to families in the order of its collectors, whichever of them published last."""
         entries = self.of_target(target)
-        results = [entry.published.families for entry in entries if entry.published]
-        without_room = left_out(results, entries[0].max_series)
+        published_families = [entry.published.families for entry in entries if entry.published]
+        sizes = [{family: len(samples) for family, samples in families.items()} for families in published_families]
+        without_room = left_out(sizes, entries[0].max_series)
         for entry in entries:
             if published := entry.published:
                 own = tuple(family for family in published.families if family in without_room)
@@ -221,15 +222,15 @@ def first_end(families: Families) -> float:
     return min((sample.ends_at for samples in families.values() for sample in samples), default=math.inf)
 
 
-def left_out(results: Iterable[Families], max_series: int) -> set[Family]:
-    """Return the families for which `max_series` has no room; what comes first has it first.
+def left_out(results: Iterable[Mapping[Family, int]], max_series: int) -> set[Family]:
+    """Return the families for which `max_series` has no room, by the sizes of results; what comes first has it first.
 
     A family is left out whole, with the series that other collectors of the target have of it: a part would make sums
     over it wrong. A smaller one behind it may still have room.
     """
     sizes: Counter[Family] = Counter()
     for result in results:
-        sizes.update({family: len(samples) for family, samples in result.items()})
+        sizes.update(result)
     found = set()
     for family, size in sizes.items():
         if size > max_series:

@@ -137,7 +137,7 @@ def make_settings(name: str = "site", **keys: Any) -> FakeSettings:
 
 
 def make_collector(name: str, family: Family, collect: Collect[Any]) -> Collector[Any]:
-    return Collector(name, (family,), timedelta(hours=1), collect, (), planned_requests=lambda _: 1)
+    return Collector(name, (family,), timedelta(hours=1), collect, (), lambda _: {}, lambda _: {})
 
 
 def make_target(people: Collect[Any], places: Collect[Any], **keys: Any) -> Target:

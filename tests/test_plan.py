@@ -1,18 +1,28 @@
-"""Requests per hour against the budget, worked out by hand."""
+"""Requests against the budget and the platform's limit, and series against max_series, worked out by hand."""
 
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from exporter import collection
 from exporter.config import parse
+from exporter.demo.configuration import configuration
+from exporter.demo.server import Demo
+from exporter.jobs import enabled_collectors, make_clients
 from exporter.plan import TargetPlan, lines, plan
 from exporter.platform import installed
+from exporter.self_metrics import ApiMetrics
+from exporter.snapshot import arranged
 from exporter.yaml_document import read
 
+CREDENTIALS = {"konstantly": "api_key: k, ", "viktor": "token: k, ", "learning360": "client_id: i, client_secret: k, "}
 
-def plan_of(keys: str) -> TargetPlan:
-    """Plan one PYBOSSA server with further keys, written in one line."""
-    text = f"targets:\n- {{name: crowd, platform: pybossa, url: 'https://crowd.example.org', {keys}}}\n"
+
+def plan_of(keys: str, platform: str = "pybossa") -> TargetPlan:
+    """Plan one target, a PYBOSSA server unless said otherwise, with further keys, written in one line."""
+    keys = CREDENTIALS.get(platform, "") + keys
+    text = f"targets:\n- {{name: crowd, platform: {platform}, url: 'https://crowd.example.org', {keys}}}\n"
     [target_plan] = plan(parse(read(text, "config.yaml", {}), Path(), installed()))
     return target_plan
 
@@ -64,7 +74,12 @@ def test_the_plan_in_words() -> None:
 
     assert within[0].startswith("crowd (assuming 1,000 published projects")
     assert within[1].split() == ["stats", "every", "15m", "1", "requests", "a", "run", "4", "an", "hour"]
-    assert within[-1].endswith("8 an hour, 0% of the 7200 that requests_per_second allows: ok")
+    assert within[3].endswith("8 an hour, 0% of the 7200 that requests_per_second allows: ok")
+    assert within[4:] == [
+        "  /api/globalstats: at most 1 requests in 15m, 0% of the 300 that the platform allows"
+        " (globalstats 0% if alone): ok",
+        "  120 series, max_series is 20000: ok",
+    ]
     assert over[3].endswith(
         "8 an hour, 111% of the 7 that requests_per_second allows: OVER BUDGET: lengthen intervals"
         " or turn collectors off"
@@ -85,3 +100,79 @@ targets:
     assert [one.target for one in plans] == ["a", "b", "c", "d", "e"]
     assert [one.target for one in plans if one.is_over] == []
     assert all(collector.requests_per_run >= 1 for one in plans for collector in one.collectors)
+
+
+def test_the_limit_of_pybossa_is_of_each_endpoint_and_of_the_api_alone() -> None:
+    """In 15 minutes /stats/ is asked 90 times and does not count; /api/projectstats is asked by 15 runs of a minute."""
+    target_plan = plan_of("collectors: {stats: {interval: 10s}, globalstats: {interval: 4m}, projects: {interval: 1m}}")
+
+    assert {burst.endpoint: (burst.requests, burst.is_over) for burst in target_plan.bursts} == {
+        "/api/globalstats": (4, False),
+        "/api/category": (30, False),
+        "/api/project": (165, False),
+        "/api/projectstats": (315, True),
+    }
+    assert target_plan.is_over
+    assert any(
+        line.startswith("  /api/projectstats: at most 315 requests in 15m, 105% of the 300 that the platform allows")
+        and line.endswith(
+            "(projects 105% if alone): OVER LIMIT: lower requests_per_second, lengthen intervals or turn collectors off"
+        )
+        for line in lines(target_plan)
+    )
+
+
+@pytest.mark.parametrize(("pace", "requests", "is_over"), [(1.5, 94, False), (1.6, 100, False), (1.7, 106, True)])
+def test_the_limit_of_konstantly_is_of_all_endpoints_and_the_pace_holds_bursts_back(
+    pace: float, requests: int, is_over: bool
+) -> None:
+    """All collectors together want 1 + 63 + 50 + 105 requests; a minute lets 60 times the pace pass, and 4 at once."""
+    target_plan = plan_of(
+        f"requests_per_second: {pace}, concurrency: 4, collectors: {{users: on, courses: on}}", "konstantly"
+    )
+
+    [burst] = target_plan.bursts
+    assert burst.by_collector == {"statistics": 1, "groups": 63, "users": 50, "courses": 105}
+    assert (burst.endpoint, burst.requests, burst.is_over) == ("all endpoints", requests, is_over)
+    assert target_plan.is_over is is_over
+
+
+@pytest.mark.parametrize(("pace", "is_over"), [(5, False), (46, False), (47, True)])
+def test_the_limit_of_360learning_is_of_a_second(pace: int, is_over: bool) -> None:
+    target_plan = plan_of(f"requests_per_second: {pace}", "learning360")
+
+    [burst] = target_plan.bursts
+    assert (burst.requests, burst.is_over) == (pace + 4, is_over)
+    assert any("OVER LIMIT" in line for line in lines(target_plan)) is target_plan.is_over is is_over
+
+
+def test_a_platform_without_a_documented_limit_has_no_line_for_it() -> None:
+    target_plan = plan_of("requests_per_second: 1000", "viktor")
+
+    assert target_plan.bursts == ()
+    assert not any("the platform allows" in line for line in lines(target_plan))
+
+
+def test_what_max_series_will_leave_out_is_what_a_snapshot_leaves_out() -> None:
+    """120 series of the totals, then nine families of 1,000 projects: five have room below 5,500."""
+    target_plan = plan_of("max_series: 5500, collectors: {projects: on}")
+
+    assert target_plan.series == 120 + 9_000
+    assert target_plan.is_over
+    *_, last = lines(target_plan)
+    assert last == (
+        "  9120 series, max_series is 5500: TOO MANY: left out will be pybossa_project_volunteers (1000),"
+        " pybossa_project_progress_ratio (1000), pybossa_project_task_run_seconds (1000),"
+        " pybossa_project_last_activity_timestamp_seconds (1000): raise max_series or turn collectors off"
+    )
+
+
+async def test_planned_families_are_in_the_order_of_a_runs_samples(site: Demo) -> None:
+    """It is the order in which they have room. A family that the demo has nothing of says nothing."""
+    for target in parse(read(configuration(site), "demo", {}), Path(), installed()).targets:
+        [client] = make_clients([target], ApiMetrics(CollectorRegistry())).values()
+        for collector in enabled_collectors(target):
+            found, _ = arranged((await collection.run(client, collector, target.settings)).samples)
+            planned = collector.planned_series(target.settings)
+
+            assert [family for family in planned if family in found] == list(found), collector.name

@@ -49,7 +49,7 @@ async def grouped(client, settings, now):
 
 def collector(name, collect):
     family = Family(f"leaky_{name}", "Never seen.")
-    return Collector(name, (family,), timedelta(hours=1), collect, (), planned_requests=lambda _: 1)
+    return Collector(name, (family,), timedelta(hours=1), collect, (), lambda _: {}, lambda _: {})
 
 
 PLATFORM = Platform(

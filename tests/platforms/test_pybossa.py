@@ -1,6 +1,7 @@
 """PYBOSSA: replies recorded from a v4.0.3 server on 2026-11-20, and the shapes that other versions send."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -490,6 +491,8 @@ async def test_planned_requests_are_those_of_a_site_of_the_planned_size(collect:
     server.replies["/api/project"] = [{**project, "id": number} for number in range(1, 1001)]
     server.replies["/api/projectstats"] = [{**row, "id": n, "project_id": n} for n in range(1, 2001)]
 
-    await collect("projects", server)
+    samples = await collect("projects", server)
 
-    assert len(server.requests) == COLLECTORS["projects"].planned_requests(settings())
+    asked = Counter(request.url.path for request in server.requests)
+    assert COLLECTORS["projects"].planned_requests(settings()) == asked
+    assert COLLECTORS["projects"].planned_series(settings()) == Counter(sample.family for sample in samples)

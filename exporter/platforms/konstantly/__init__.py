@@ -25,7 +25,9 @@ One file per collector: its families, the replies it reads, how they become samp
 `history.py` has what is known of the past.
 """
 
-from exporter.platform import Platform
+from datetime import timedelta
+
+from exporter.platform import Limit, Platform
 from exporter.platforms.konstantly import courses, groups, statistics, users
 from exporter.platforms.konstantly.history import HISTORIES
 from exporter.platforms.konstantly.settings import KonstantlySettings, access
@@ -38,4 +40,5 @@ PLATFORM = Platform(
     credential="Settings > API on the site shows its key; the key may also create, change and ban users",
     planned_for="1,000 users, 60 groups, 100 courses whose assignments arrive in one reply each",
     histories=HISTORIES,
+    limit=Limit(100, timedelta(minutes=1)),
 )

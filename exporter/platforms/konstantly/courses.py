@@ -157,7 +157,8 @@ COLLECTOR = Collector(
     interval=timedelta(hours=1),
     collect=collect,
     probes=(Probe(LIST_ENDPOINT, ask),),
-    planned_requests=lambda _: 5 + 100,
+    planned_requests=lambda _: {LIST_ENDPOINT: 5, ASSIGNMENTS_ENDPOINT: 100},
+    planned_series=lambda _: {CATALOG: 2, INFO: 100, LEARNERS: 400, PROGRESS_RATIO: 100, RESULT_RATIO: 100},
     enabled=False,
     bases=(
         sampled(LIST_ENDPOINT),

@@ -101,6 +101,7 @@ COLLECTOR = Collector(
     interval=timedelta(minutes=30),
     collect=collect,
     probes=(Probe(LIST_ENDPOINT, ask),),
-    planned_requests=lambda _: 3 + 60,
+    planned_requests=lambda _: {LIST_ENDPOINT: 3, STATISTICS_ENDPOINT: 60},
+    planned_series=lambda _: dict.fromkeys((INFO, USERS, COURSES, USERS_WITHOUT_ACTIVITY, USERS_WITHOUT_RESULTS), 60),
     bases=(sampled(LIST_ENDPOINT), sampled(STATISTICS_ENDPOINT)),
 )

@@ -126,6 +126,13 @@ COLLECTOR = Collector(
     interval=timedelta(minutes=15),
     collect=collect,
     probes=(Probe(ENDPOINT, collect),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {ENDPOINT: 1},
+    planned_series=lambda _: {
+        **dict.fromkeys((USERS, COURSES, GROUPS, COURSE_ASSIGNMENTS, USERS_WITHOUT_ACTIVITY, USERS_WITHOUT_RESULTS), 1),
+        UNASSIGNED_COURSES: len(COURSE_STATUSES),
+        LEADERS: 1,
+        LEADER_COMPLETED_COURSES: MAX_RANK,
+        LEADER_RESULT_RATIO: MAX_RANK,
+    },
     bases=(sampled(ENDPOINT),),
 )

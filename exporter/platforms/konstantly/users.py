@@ -71,7 +71,8 @@ COLLECTOR = Collector(
     interval=timedelta(hours=1),
     collect=collect,
     probes=(Probe(ENDPOINT, ask),),
-    planned_requests=lambda _: 50,
+    planned_requests=lambda _: {ENDPOINT: 50},
+    planned_series=lambda _: {ACCOUNTS: 3 * 2},
     enabled=False,
     bases=(sampled(ENDPOINT),),
 )

@@ -27,7 +27,9 @@ What is exposed, in excerpt:
     learning360_path_enrollments{status="late"} 37
 """
 
-from exporter.platform import Platform
+from datetime import timedelta
+
+from exporter.platform import Limit, Platform
 from exporter.platforms.learning360.attempts import ATTEMPTS_COLLECTOR
 from exporter.platforms.learning360.catalogue import (
     CLASSROOMS_COLLECTOR,
@@ -65,5 +67,6 @@ PLATFORM = Platform(
         "50,000 skill powers"
     ),
     histories=HISTORIES,
+    limit=Limit(50, timedelta(seconds=1)),
     has_rights=lambda settings: settings.api_version == "v2",
 )

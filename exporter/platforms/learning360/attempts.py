@@ -15,7 +15,7 @@ from exporter.api.client import Client
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector
 from exporter.platforms.learning360 import evidence
-from exporter.platforms.learning360.counting import OUTSIDE, Windows, by_window, no_counts
+from exporter.platforms.learning360.counting import OUTSIDE, WINDOWS, Windows, by_window, no_counts
 from exporter.platforms.learning360.lists import ATTEMPTS, COURSES, pages, probe
 from exporter.platforms.learning360.records import Attempt, Course
 from exporter.platforms.learning360.settings import CourseChoice, Learning360Settings
@@ -215,6 +215,24 @@ async def collect_attempts(client: Client, settings: Learning360Settings, now: d
     return samples
 
 
+def planned_series(settings: Learning360Settings) -> dict[Family, int]:
+    """Return the size of every family with 1,000 courses."""
+    choice = settings.collectors.attempts.courses
+    named = min(len(choice.ids) if choice.ids else choice.top, 1_000)
+    shown = min(named + 1, 1_000)
+    return {
+        ACTIVE_LEARNERS: len(WINDOWS),
+        COURSE_ATTEMPTS: shown * 3,
+        COURSE_TIME_SPENT: shown,
+        COURSE_ATTEMPTS_SCORED: shown,
+        COURSE_ATTEMPTS_STARTED: shown * len(WINDOWS),
+        COURSE_COMPLETIONS: shown * len(WINDOWS),
+        COURSE_ACTIVE_LEARNERS: shown * len(WINDOWS),
+        COURSE_SCORE_RATIO: shown,
+        COURSE_INFO: named,
+    }
+
+
 ATTEMPTS_COLLECTOR = Collector(
     "attempts",
     (
@@ -231,6 +249,11 @@ ATTEMPTS_COLLECTOR = Collector(
     timedelta(hours=1),
     collect_attempts,
     (probe(ATTEMPTS), probe(COURSES)),
-    planned_requests=lambda settings: 400 + 2 if settings.api_version == "v2" else 2,
+    planned_requests=lambda settings: (
+        {ATTEMPTS.endpoint: 400, COURSES.endpoint: 2}
+        if settings.api_version == "v2"
+        else {ATTEMPTS.endpoint: 1, COURSES.endpoint: 1}
+    ),
+    planned_series=planned_series,
     bases=(*evidence.ATTEMPTS, *evidence.COURSES),
 )

@@ -121,7 +121,8 @@ COURSES_COLLECTOR = Collector(
     timedelta(hours=1),
     collect_courses,
     (probe(COURSES),),
-    planned_requests=lambda settings: 2 if settings.api_version == "v2" else 1,
+    planned_requests=lambda settings: {COURSES.endpoint: 2 if settings.api_version == "v2" else 1},
+    planned_series=lambda settings: {COURSES_BY_STATE: len(COURSE_STATES) if settings.api_version == "v2" else 4},
     bases=evidence.COURSES,
 )
 
@@ -131,7 +132,8 @@ GROUPS_COLLECTOR = Collector(
     timedelta(hours=1),
     collect_groups,
     (probe(GROUPS),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {GROUPS.endpoint: 1},
+    planned_series=lambda _: {GROUPS_BY_VISIBILITY: len(VISIBILITIES)},
     bases=evidence.GROUPS,
 )
 
@@ -141,7 +143,8 @@ CLASSROOMS_COLLECTOR = Collector(
     timedelta(hours=6),
     collect_classrooms,
     (probe(CLASSROOMS),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {CLASSROOMS.endpoint: 1},
+    planned_series=lambda _: {CLASSROOMS_HELD: 1},
     enabled=False,
     bases=evidence.CLASSROOMS,
 )
@@ -152,7 +155,8 @@ SKILLS_COLLECTOR = Collector(
     timedelta(hours=6),
     collect_skills,
     (probe(SKILLS, skills_enabled), probe(SKILL_POWERS, skills_enabled)),
-    planned_requests=lambda _: 1 + 100,
+    planned_requests=lambda _: {SKILLS.endpoint: 1, SKILL_POWERS.endpoint: 100},
+    planned_series=lambda _: {SKILLS_BY_STATUS: len(SKILL_STATUSES), SKILL_POWERS_BY_STATUS: len(POWER_STATUSES)},
     enabled=False,
     bases=evidence.SKILLS,
 )
@@ -163,7 +167,8 @@ PROJECTS_COLLECTOR = Collector(
     timedelta(hours=6),
     collect_projects,
     (probe(PROJECTS),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {PROJECTS.endpoint: 1},
+    planned_series=lambda _: {LIVE_PROJECTS: 2},
     enabled=False,
     bases=evidence.PROJECTS,
 )

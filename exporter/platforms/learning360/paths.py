@@ -11,11 +11,12 @@ from exporter.api.client import Client
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.learning360 import evidence
-from exporter.platforms.learning360.counting import Windows, by_window, no_counts, state_samples
+from exporter.platforms.learning360.counting import WINDOWS, Windows, by_window, no_counts, state_samples
 from exporter.platforms.learning360.lists import (
     PATH_SESSIONS,
     PATH_STATS,
     PATHS,
+    V1_SESSION_STATS,
     count_by,
     first_page,
     path_stat_pages,
@@ -158,7 +159,8 @@ PATHS_COLLECTOR = Collector(
     timedelta(hours=1),
     collect_paths,
     (probe(PATHS),),
-    planned_requests=lambda _: 2,
+    planned_requests=lambda _: {PATHS.endpoint: 1, PATH_SESSIONS.endpoint: 1},
+    planned_series=lambda _: {PATHS_BY_STATUS: len(PATH_STATUSES), PATH_SESSIONS_BY_PHASE: len(PHASES)},
     bases=(*evidence.PATHS, *evidence.PATH_SESSIONS),
 )
 
@@ -168,6 +170,19 @@ PATH_STATS_COLLECTOR = Collector(
     timedelta(hours=1),
     collect_path_stats,
     (Probe(PATH_STATS.endpoint, ask_path_stats, PATH_STATS.scope),),
-    planned_requests=lambda settings: 10 if settings.api_version == "v2" else 1 + 500,
+    planned_requests=lambda settings: (
+        {PATH_STATS.endpoint: 10}
+        if settings.api_version == "v2"
+        else {PATH_SESSIONS.endpoint: 1, V1_SESSION_STATS: 500}
+    ),
+    planned_series=lambda settings: {
+        PATH_ENROLLMENTS: len(ENROLLMENT_STATUSES),
+        PATH_COMPLETIONS: len(WINDOWS),
+        **(
+            {PATH_ENROLLMENTS_OVERDUE: 1, PATH_ENROLLMENTS_STARTED: len(WINDOWS)}
+            if settings.api_version == "v2"
+            else {}
+        ),
+    },
     bases=evidence.PATH_STATS,
 )

@@ -10,7 +10,7 @@ from exporter.errors import InvalidResponseError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector
 from exporter.platforms.learning360 import evidence
-from exporter.platforms.learning360.counting import Windows, by_window, no_counts, state_samples
+from exporter.platforms.learning360.counting import WINDOWS, Windows, by_window, no_counts, state_samples
 from exporter.platforms.learning360.lists import USERS, pages, probe
 from exporter.platforms.learning360.records import User
 from exporter.platforms.learning360.settings import Learning360Settings
@@ -94,6 +94,11 @@ USERS_COLLECTOR = Collector(
     timedelta(minutes=30),
     collect_users,
     (probe(USERS),),
-    planned_requests=lambda settings: 20 if settings.api_version == "v2" else 1,
+    planned_requests=lambda settings: {USERS.endpoint: 20 if settings.api_version == "v2" else 1},
+    planned_series=lambda settings: (
+        {USERS_BY_STATUS: len(STATUSES), USERS_LOGGED_IN: len(WINDOWS), USERS_NEVER_LOGGED_IN: 1}
+        if settings.api_version == "v2"
+        else {USERS_BY_STATUS: 2}
+    ),
     bases=evidence.USERS,
 )

@@ -26,7 +26,9 @@ What is exposed, in excerpt:
     pybossa_project_completed_tasks{project="1"} 9
 """
 
-from exporter.platform import Platform
+from datetime import timedelta
+
+from exporter.platform import Limit, Platform
 from exporter.platforms.pybossa.access import access
 from exporter.platforms.pybossa.history import HISTORIES
 from exporter.platforms.pybossa.projects import PROJECTS_COLLECTOR
@@ -44,5 +46,6 @@ PLATFORM = Platform(
     ),
     planned_for="1,000 published projects, 1,000 drafts, up to 100 categories",
     histories=HISTORIES,
+    limit=Limit(300, timedelta(minutes=15), is_per_endpoint=True, under="/api/"),
     has_rights=lambda settings: settings.secret("api_key") is not None,
 )

@@ -161,24 +161,27 @@ async def ask(client: Client, settings: PybossaSettings, now: datetime) -> list[
     return []
 
 
+PROJECT_FAMILIES = (
+    PROJECT_INFO,
+    PROJECT_TASKS,
+    PROJECT_COMPLETED_TASKS,
+    PROJECT_TASK_RUNS,
+    PROJECT_RESULTS,
+    PROJECT_VOLUNTEERS,
+    PROJECT_PROGRESS_RATIO,
+    PROJECT_TASK_RUN_SECONDS,
+    PROJECT_LAST_ACTIVITY,
+)
+
 PROJECTS_COLLECTOR = Collector(
     "projects",
-    (
-        PROJECT_INFO,
-        PROJECT_TASKS,
-        PROJECT_COMPLETED_TASKS,
-        PROJECT_TASK_RUNS,
-        PROJECT_RESULTS,
-        PROJECT_VOLUNTEERS,
-        PROJECT_PROGRESS_RATIO,
-        PROJECT_TASK_RUN_SECONDS,
-        PROJECT_LAST_ACTIVITY,
-    ),
+    PROJECT_FAMILIES,
     timedelta(hours=1),
     collect_projects,
     (Probe(PROJECT, ask),),
     # pages of categories, projects and their numbers, each walk with its empty page at the end
-    planned_requests=lambda _: 2 + 11 + 21,
+    planned_requests=lambda _: {CATEGORY: 2, PROJECT: 11, PROJECTSTATS: 21},
+    planned_series=lambda _: dict.fromkeys(PROJECT_FAMILIES, 1_000),
     enabled=False,
     bases=(recorded(CATEGORY), recorded(PROJECT), recorded(PROJECTSTATS)),
 )

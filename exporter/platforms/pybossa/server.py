@@ -257,7 +257,15 @@ STATS_COLLECTOR = Collector(
     timedelta(minutes=15),
     collect_stats,
     (Probe(STATS, collect_stats),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {STATS: 1},
+    planned_series=lambda _: {
+        USERS: 2,
+        PROJECTS: 2,
+        TASKS: 1,
+        TASK_RUNS: 1,
+        TOP_PROJECT_TASK_RUNS: TOP,
+        TOP_USER_TASK_RUNS: TOP,
+    },
     bases=(recorded(STATS),),
 )
 
@@ -267,7 +275,14 @@ GLOBALSTATS_COLLECTOR = Collector(
     timedelta(minutes=15),
     collect_globalstats,
     (Probe(GLOBALSTATS, collect_globalstats),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {GLOBALSTATS: 1},
+    planned_series=lambda _: {
+        RESULTS: 1,
+        PENDING_TASK_RUNS: 1,
+        REQUESTED_TASK_RUNS: 1,
+        CATEGORY_PROJECTS: 100,
+        FEATURED_PROJECTS: 1,
+    },
     bases=(recorded(GLOBALSTATS),),
 )
 
@@ -277,7 +292,8 @@ QUEUES_COLLECTOR = Collector(
     timedelta(minutes=5),
     collect_queues,
     (Probe(QUEUES, collect_queues, ADMINISTRATOR),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {QUEUES: 1},
+    planned_series=lambda _: {QUEUE_JOBS: 10},
     enabled=False,
     bases=(recorded(QUEUES),),
 )

@@ -72,7 +72,8 @@ COLLECTOR = Collector(
     collect=collect,
     # whoever is no admin is answered without the archived apps, so that this list cannot show the right
     probes=(Probe(ENDPOINT, ask), *people.USERS_COLLECTOR.probes),
-    planned_requests=lambda _: 2,
+    planned_requests=lambda _: {ENDPOINT: 2},
+    planned_series=lambda _: {APPS: 4},
     enabled=False,
     bases=(Basis(ENDPOINT, Evidence.REFERENCE, "the REST reference, read 2026-11: a schema; no sample"),),
 )

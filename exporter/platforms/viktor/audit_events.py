@@ -67,7 +67,8 @@ COLLECTOR = Collector(
     interval=timedelta(hours=1),
     collect=collect,
     probes=(Probe(ENDPOINT, ask, ADMIN),),
-    planned_requests=lambda settings: len(set(settings.collectors.audit_events.event_types)),
+    planned_requests=lambda settings: {ENDPOINT: len(set(settings.collectors.audit_events.event_types))},
+    planned_series=lambda settings: {AUDIT_EVENTS: len(set(settings.collectors.audit_events.event_types)), WINDOW_START: 1},
     enabled=False,
     bases=(
         Basis(

@@ -141,13 +141,19 @@ async def collect_developers(client: Client, settings: ViktorSettings, now: date
     return list(people_samples(DEVELOPERS, reply.developers, now))
 
 
+def planned_series(scope: Scope) -> dict[Family, int]:
+    """Return the size of every family of a scope; every window has numbers."""
+    return {scope.total: 1, scope.daily_active: 6, scope.monthly_active: 2, WINDOW_START: 6, NEWEST_POINT: 1}
+
+
 USERS_COLLECTOR = Collector(
     name="users",
     families=USERS.families,
     interval=timedelta(minutes=30),
     collect=collect_users,
     probes=(Probe(ENDPOINT, collect_users, ADMIN),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {ENDPOINT: 1},
+    planned_series=lambda _: planned_series(USERS),
     bases=(REFERENCE, CALENDAR),
 )
 DEVELOPERS_COLLECTOR = Collector(
@@ -156,6 +162,7 @@ DEVELOPERS_COLLECTOR = Collector(
     interval=timedelta(minutes=30),
     collect=collect_developers,
     probes=(Probe(ENDPOINT, collect_developers, ADMIN),),
-    planned_requests=lambda _: 1,
+    planned_requests=lambda _: {ENDPOINT: 1},
+    planned_series=lambda _: planned_series(DEVELOPERS),
     bases=(REFERENCE, CALENDAR),
 )

@@ -243,7 +243,16 @@ COLLECTOR = Collector(
     interval=timedelta(minutes=30),
     collect=collect,
     probes=(Probe(ENDPOINT, ask, ADMIN),),
-    planned_requests=lambda _: 1 + 5,
+    planned_requests=lambda _: {ENDPOINT: 1, LIST_ENDPOINT: 5},
+    planned_series=lambda _: {
+        WORKSPACES: len(KNOWN_TYPES),
+        INFO: 500,
+        USERS: 500,
+        MONTHLY_ACTIVE_USERS: 500 * 2,
+        DAILY_ACTIVE_USERS: 500 * 2,
+        WINDOW_START: 2,
+        NEWEST_POINT: 1,
+    },
     bases=(
         REFERENCE,
         CALENDAR,
