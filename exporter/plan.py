@@ -4,12 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from exporter.config import Config, Target
 from exporter.jobs import enabled_collectors
 from exporter.metrics import Family
-from exporter.platform import Limit, interval
-from exporter.settings import duration_text
+from exporter.platform import Collector, Limit, interval
+from exporter.settings import TargetSettings, duration_text
 from exporter.snapshot import left_out
 
 SECONDS_PER_HOUR = 3600.0
@@ -102,7 +103,7 @@ def plan_target(target: Target) -> TargetPlan:
     """Plan the enabled collectors of one target."""
     settings = target.settings
     collectors = tuple(_collector_plans(target))
-    results = [collector.planned_series(settings) for collector in enabled_collectors(target)]
+    results = [_planned_sizes(collector, settings) for collector in enabled_collectors(target)]
     sizes = Counter[Family]()
     for result in results:
         sizes.update(result)
@@ -127,6 +128,12 @@ def _collector_plans(target: Target) -> Iterator[CollectorPlan]:
         requests = collector.planned_requests(target.settings)
         shortest_run_seconds = sum(requests.values()) / target.settings.requests_per_second
         yield CollectorPlan(collector.name, pause.total_seconds(), duration_text(pause), requests, shortest_run_seconds)
+
+
+def _planned_sizes(collector: Collector[Any], settings: TargetSettings) -> dict[Family, int]:
+    """Return the families of a run in the order in which they have room."""
+    planned = collector.planned_series(settings)
+    return {family: planned[family] for family in collector.families if family in planned}
 
 
 def _bursts(

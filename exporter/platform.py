@@ -41,7 +41,7 @@ class Collector(Generic[S]):
     """One unit of polling, with its own interval, failure and state.
 
     `probes` show whether a run would succeed, and between them need every right that a run needs. `planned_requests`
-    by endpoint and `planned_series` by family, in the order of the samples, are those of a run on a site of the size in
+    by endpoint and `planned_series` by family are those of a run on a site of the size in
     `Platform.planned_for`. `bases` say of every endpoint what the shape of its replies rests on.
     """
 

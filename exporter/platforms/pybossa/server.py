@@ -278,8 +278,8 @@ GLOBALSTATS_COLLECTOR = Collector(
     planned_requests=lambda _: {GLOBALSTATS: 1},
     planned_series=lambda _: {
         RESULTS: 1,
-        PENDING_TASK_RUNS: 1,
         REQUESTED_TASK_RUNS: 1,
+        PENDING_TASK_RUNS: 1,
         CATEGORY_PROJECTS: 100,
         FEATURED_PROJECTS: 1,
     },

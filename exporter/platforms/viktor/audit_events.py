@@ -68,7 +68,10 @@ COLLECTOR = Collector(
     collect=collect,
     probes=(Probe(ENDPOINT, ask, ADMIN),),
     planned_requests=lambda settings: {ENDPOINT: len(set(settings.collectors.audit_events.event_types))},
-    planned_series=lambda settings: {AUDIT_EVENTS: len(set(settings.collectors.audit_events.event_types)), WINDOW_START: 1},
+    planned_series=lambda settings: {
+        AUDIT_EVENTS: len(set(settings.collectors.audit_events.event_types)),
+        WINDOW_START: 1,
+    },
     enabled=False,
     bases=(
         Basis(
