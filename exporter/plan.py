@@ -40,13 +40,13 @@ class CollectorPlan:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """The most requests that may fall into one window of the platform's limit, by collector and altogether.
+    """The most requests that may fall into one window of the platform's limit: of each collector alone, and of all.
 
-    `requests` is less than the collectors' sum where the target's pace holds them back.
+    All are fewer than the sum where the target's pace holds them back.
     """
 
     endpoint: str
-    by_collector: Mapping[str, int]
+    alone: Mapping[str, int]
     requests: int
     limit: Limit
 
@@ -150,7 +150,8 @@ def _bursts(
                 place = endpoint if limit.is_per_endpoint else ALL_ENDPOINTS
                 by_endpoint.setdefault(place, Counter())[collector.collector] += runs * requests
     for endpoint, by_collector in by_endpoint.items():
-        yield Burst(endpoint, by_collector, min(by_collector.total(), at_pace), limit)
+        alone = {collector: min(requests, at_pace) for collector, requests in by_collector.items()}
+        yield Burst(endpoint, alone, min(by_collector.total(), at_pace), limit)
 
 
 def lines(target_plan: TargetPlan) -> Iterator[str]:
@@ -180,7 +181,7 @@ def lines(target_plan: TargetPlan) -> Iterator[str]:
 def _burst_line(burst: Burst) -> str:
     window = duration_text(burst.limit.window)
     shares = ", ".join(
-        f"{collector} {requests / burst.limit.requests:.0%}" for collector, requests in burst.by_collector.items()
+        f"{collector} {requests / burst.limit.requests:.0%}" for collector, requests in burst.alone.items()
     )
     verdict = "OVER LIMIT: lower requests_per_second, lengthen intervals or turn collectors off"
     return (

@@ -29,7 +29,6 @@ from exporter.platforms.viktor.people import (
 )
 from exporter.platforms.viktor.settings import ViktorSettings
 from exporter.platforms.viktor.statistics import (
-    ENDPOINT,
     NEWEST_POINT,
     WINDOW_START,
     MonthPoint,
@@ -39,6 +38,7 @@ from exporter.platforms.viktor.statistics import (
     midnight,
     month_windows,
     range_params,
+    read_statistics,
     week_windows,
 )
 from exporter.platforms.viktor.workspaces import (
@@ -158,11 +158,11 @@ def milliseconds(moment: datetime) -> int:
 
 
 async def _fetch_users(client: Client, params: dict[str, str]) -> Statistics:
-    return (await client.get_as(UsersReply, ENDPOINT, params=params)).users
+    return (await read_statistics(client, UsersReply, params)).users
 
 
 async def _fetch_developers(client: Client, params: dict[str, str]) -> Statistics:
-    return (await client.get_as(DevelopersReply, ENDPOINT, params=params)).developers
+    return (await read_statistics(client, DevelopersReply, params)).developers
 
 
 async def _read_people(
@@ -226,7 +226,7 @@ async def read_workspaces(
     snapshots: list[Snapshot] = []
     for moments in by_month(span):
         params = range_params("workspaces", settings.org_domain, *_range(moments))
-        activity = activity_of((await client.get_as(WorkspacesReply, ENDPOINT, params=params)).workspaces)
+        activity = activity_of((await read_statistics(client, WorkspacesReply, params)).workspaces)
         for moment in moments:
             samples = workspace_samples(created, activity_before(activity, moment), types, moment)
             snapshots.append((milliseconds(moment), [one for one in samples if one.family in ACTIVITY_FAMILIES]))

@@ -130,14 +130,14 @@ def people_samples(scope: Scope, statistics: UserStatistics | DeveloperStatistic
 async def collect_users(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
     """Read and map the scope `users`."""
     params = statistics_params(USERS.stats_type, settings.org_domain, now)
-    reply = await read_statistics(client, settings, UsersReply, params)
+    reply = await read_statistics(client, UsersReply, params)
     return list(people_samples(USERS, reply.users, now))
 
 
 async def collect_developers(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
     """Read and map the scope `developers`."""
     params = statistics_params(DEVELOPERS.stats_type, settings.org_domain, now)
-    reply = await read_statistics(client, settings, DevelopersReply, params)
+    reply = await read_statistics(client, DevelopersReply, params)
     return list(people_samples(DEVELOPERS, reply.developers, now))
 
 

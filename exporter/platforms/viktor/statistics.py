@@ -12,12 +12,11 @@ from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
 
-from exporter.api.client import Client, Params
+from exporter.api.client import Client
 from exporter.api.reply import Count
 from exporter.errors import BadRequestError
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample
-from exporter.platforms.viktor.settings import ViktorSettings
 
 T = TypeVar("T")
 
@@ -130,14 +129,14 @@ def range_params(stats_type: str, org_domain: str | None, start: datetime, end: 
     return params if org_domain is None else {**params, "org_domain": org_domain}
 
 
-async def read_statistics(client: Client, settings: ViktorSettings, of: type[T], params: Params) -> T:
+async def read_statistics(client: Client, of: type[T], params: dict[str, str]) -> T:
     """GET and decode. The remedy of a 400 is about `org_domain`, the one part of the query that is configured."""
     try:
         return await client.get_as(of, ENDPOINT, params=params)
     except BadRequestError as error:
         error.remedy = (
             "check org_domain: nothing else in this request is configured"
-            if settings.org_domain
+            if "org_domain" in params
             else "set org_domain: the environment may serve several organisations, and nothing else can be configured"
         )
         raise

@@ -221,7 +221,7 @@ async def listed_workspaces(client: Client, page: type[WorkspacesPage[W]]) -> li
 async def read_activity(client: Client, settings: ViktorSettings, now: datetime) -> Activity:
     """Read the statistics of all workspaces, in one reply."""
     params = statistics_params("workspaces", settings.org_domain, now)
-    return activity_of((await read_statistics(client, settings, WorkspacesReply, params)).workspaces)
+    return activity_of((await read_statistics(client, WorkspacesReply, params)).workspaces)
 
 
 async def collect(client: Client, settings: ViktorSettings, now: datetime) -> list[Sample]:
