@@ -204,6 +204,8 @@ def poll(config_file: Path, target_name: str, collector_name: str | None, form: 
         if result.state is not State.OK:
             click.echo(f"{target_name}: {collector.name}: {result.state}: {result.error}; {result.remedy}", err=True)
             click.echo(result.traceback, err=True, nl=False)
+        for values in result.unreadable:
+            click.echo(f"{target_name}: {collector.name}: {values.count} values could not be read: {values}", err=True)
     samples = [sample for result in results for sample in result.samples]
     click.echo(_printed(target_name, samples, form), nl=False)
     sys.exit(0 if all(result.state is State.OK for result in results) else EXIT_PLATFORM)

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from exporter.api.client import Client
-from exporter.api.run import new_run
+from exporter.api.run import Unreadable, new_run
 from exporter.errors import CollectError, DeadlineError, State
 from exporter.metrics import Sample
 from exporter.platform import Collector
@@ -23,14 +23,15 @@ class Result:
 
     Samples come in the order in which their collector declares the families.
 
-    `run_id` and `pages` are those of `exporter.api.run.Run`; a result of an earlier process has neither. `traceback` is
-    where a bug of the collector was met.
+    `unreadable` are the values that no series could use. `run_id` and `pages` are those of `exporter.api.run.Run`; a
+    result of an earlier process has neither. `traceback` is where a bug of the collector was met.
     """
 
     state: State
     started_at: float
     duration_seconds: float
     samples: tuple[Sample, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
     error: str = ""
     remedy: str = ""
     run_id: str = ""
@@ -57,6 +58,7 @@ async def run(
 
         try:
             samples = await _collect(client, collector, settings, datetime.fromtimestamp(started_at, UTC))
+            its.require_readable()
         except CollectError as error:
             return result(error.state, error=str(error), remedy=error.remedy)
         except Exception as error:
@@ -66,7 +68,7 @@ async def run(
                 remedy="report it to the exporter's project with the traceback",
                 traceback=traceback_text(error),
             )
-        return result(State.OK, samples=samples)
+        return result(State.OK, samples=samples, unreadable=its.unreadable())
 
 
 async def _collect(

@@ -310,6 +310,8 @@ def status_samples(entry: Entry) -> list[Sample]:
     samples += [
         self_metrics.SKIPPED_RUNS.sample(count, reason=reason, **own) for reason, count in entry.skipped.items()
     ]
+    if entry.published is not None:
+        samples.append(self_metrics.UNREADABLE_VALUES.sample(entry.published.unreadable, **own))
     if entry.last_success_at is not None:
         samples.append(self_metrics.LAST_SUCCESS.sample(entry.last_success_at, **own))
     if entry.last is not None:

@@ -54,6 +54,7 @@ class RunLog:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._troubles: dict[Key, Trouble] = {}
+        self._unreadable: dict[Key, str] = {}
 
     def ended(self, key: Key, result: Result) -> None:
         """Log the end of a run; a complete one ends the collector's trouble and says what it was."""
@@ -68,6 +69,7 @@ class RunLog:
         if result.state is State.OK:
             trouble = self._troubles.pop(key, None)
             logger.info("run", **facts, samples=len(result.samples), **(trouble.facts() if trouble else {}))
+            self._tell_unreadable(key, result)
             return
         facts |= {"error": result.error, "remedy": result.remedy}
         if result.traceback:
@@ -78,10 +80,27 @@ class RunLog:
         """Log a run that was due and not started."""
         self._warn(key, reason, "run skipped", {"target": key.target, "collector": key.collector, "reason": reason})
 
+    def _tell_unreadable(self, key: Key, result: Result) -> None:
+        """Name the values that could not be read: once, as long as they are the same."""
+        told = "; ".join(map(str, result.unreadable))
+        if told:
+            log = logger.debug if self._unreadable.get(key) == told else logger.warning
+            log(
+                "values could not be read",
+                run=result.run_id,
+                target=key.target,
+                collector=key.collector,
+                unreadable_values=sum([values.count for values in result.unreadable]),
+                values=told,
+                remedy="correct them on the platform; until then no series counts them",
+            )
+        self._unreadable[key] = told
+
     def forget(self, keys: Iterable[Key]) -> None:
         """End the trouble of collectors that are no longer there, or no longer read the same source."""
         for key in keys:
             self._troubles.pop(key, None)
+            self._unreadable.pop(key, None)
 
     def _warn(self, key: Key, way: str, event: str, facts: Mapping[str, object]) -> None:
         now = self._now()

@@ -71,6 +71,12 @@ SERIES_DROPPED = Family(
     "Series of the last complete result that were not exposed: over the target's max_series, duplicate, or illegal.",
     _COLLECTOR,
 )
+UNREADABLE_VALUES = Family(
+    "engagement_collector_unreadable_values",
+    "Values in the records of the last complete result that could not be read, such as a date in the year 20226 or a "
+    "score of 105; no series counts them. Absent without a result. The log names endpoint, key and record.",
+    _COLLECTOR,
+)
 API_REQUESTS = Family(
     "engagement_api_requests_total",
     'Requests sent to the platform, by path template and status code of the reply; code="error" when there was none.',
@@ -123,6 +129,7 @@ FAMILIES = (
     FAILURES,
     SKIPPED_RUNS,
     SERIES_DROPPED,
+    UNREADABLE_VALUES,
     API_REQUESTS,
     API_REQUEST_DURATION,
     API_RETRIES,

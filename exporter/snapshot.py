@@ -28,12 +28,13 @@ class Published:
     """The last complete result: what is exposed until a newer one replaces it or it grows too old.
 
     `families` are in the order in which the target's room goes to them. Those `left_out` have none and stay off the
-    page until there is some; `illegal` counts what no page could hold.
+    page until there is some; `illegal` counts what no page could hold, `unreadable` values that no series could use.
     """
 
     families: Families
     at: float
     illegal: int = 0
+    unreadable: int = 0
     left_out: tuple[Family, ...] = ()
     ends_at: float = math.inf
     """When the first of the samples end."""
@@ -61,7 +62,7 @@ class Published:
             if left:
                 families[family] = samples if len(left) == len(samples) else left
         without_room = tuple(family for family in self.left_out if family in families)
-        return Published(families, self.at, self.illegal, without_room, first_end(families))
+        return Published(families, self.at, self.illegal, self.unreadable, without_room, first_end(families))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,8 @@ class Snapshot:
         published = entry.published
         if result.state is State.OK:
             families, illegal = arranged(result.samples)
-            published = Published(families, result.finished_at, illegal, ends_at=first_end(families))
+            unreadable = sum([values.count for values in result.unreadable])
+            published = Published(families, result.finished_at, illegal, unreadable, ends_at=first_end(families))
         self._entries[key] = replace(
             entry,
             last=replace(result, samples=()),

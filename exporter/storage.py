@@ -56,6 +56,7 @@ MIGRATIONS = (
     )
     """,
     "ALTER TABLE collectors RENAME COLUMN series_dropped TO illegal",
+    "ALTER TABLE collectors ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0",
 )
 """The statement that leads to each version of the schema, the first to version 1; `PRAGMA user_version` counts them."""
 
@@ -69,7 +70,8 @@ SAVE_RUN = """
         error = excluded.error, remedy = excluded.remedy, last_success_at = excluded.last_success_at
 """
 SAVE_SAMPLES = """
-    UPDATE collectors SET illegal = ?, samples = ? WHERE target = ? AND collector = ? AND fingerprint = ?
+    UPDATE collectors SET illegal = ?, unreadable = ?, samples = ?
+    WHERE target = ? AND collector = ? AND fingerprint = ?
 """
 
 DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -273,7 +275,8 @@ def record_of(source: Source, row: sqlite3.Row, families: Sequence[Family]) -> R
     published = None
     if row["samples"] is not None:
         stored, _ = arranged(decode_samples(row["samples"], families))
-        published = Published(stored, row["last_success_at"], row["illegal"], ends_at=first_end(stored))
+        ends_at = first_end(stored)
+        published = Published(stored, row["last_success_at"], row["illegal"], row["unreadable"], ends_at=ends_at)
     return Record(source, row["begun_at"], row["paused_until"], last, row["last_success_at"], published)
 
 
@@ -288,8 +291,10 @@ def run_row(record: Record) -> tuple[object, ...]:
 def samples_row(record: Record) -> tuple[object, ...]:
     """Return the parameters of SAVE_SAMPLES."""
     published = record.published
-    values = (published.illegal, encode_samples(published.families)) if published else (None, None)
-    return (*values, record.source.key.target, record.source.key.collector, record.source.fingerprint)
+    name = (record.source.key.target, record.source.key.collector, record.source.fingerprint)
+    if published is None:
+        return (None, 0, None, *name)
+    return (published.illegal, published.unreadable, encode_samples(published.families), *name)
 
 
 def encode_samples(families: Families) -> bytes:

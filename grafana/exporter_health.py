@@ -43,7 +43,7 @@ def _well() -> Row:
                 Query(of_exporter("up"), "{{instance}}"),
                 colour=ONE_IS_GOOD,
                 words={0: "down", 1: "up"},
-                width=5,
+                width=3,
                 no_value="not scraped",
             ),
             stat(
@@ -90,11 +90,20 @@ def _well() -> Row:
                 width=3,
             ),
             stat(
+                "Unreadable values",
+                "Values in the records of the last results that could not be read, such as a date in the year 20226. "
+                "No series counts them; the log names the records.",
+                Query(total(series("engagement_collector_unreadable_values"))),
+                colour=Steps(Colour.GOOD, ((1, Colour.WARNING),)),
+                words={0: "none"},
+                width=3,
+            ),
+            stat(
                 "Version",
                 "The version of the running exporter.",
                 Query(of_exporter("engagement_build_info"), "{{version}}"),
                 name_only=True,
-                width=4,
+                width=3,
             ),
         ],
     )

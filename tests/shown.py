@@ -84,11 +84,13 @@ def pending(target: str, collector: str, platform: str = "fake", interval_second
     return Entry(Key(target, collector), platform, interval_seconds, 86_400.0, 20_000)
 
 
-def good(entry: Entry, at: float, samples: int = 0, dropped: int = 0, seconds: float = 0.4) -> Entry:
+def good(
+    entry: Entry, at: float, samples: int = 0, dropped: int = 0, unreadable: int = 0, seconds: float = 0.4
+) -> Entry:
     """The entry after a run that ended at `at` with so many samples."""
     visits = tuple(Sample(VISITS, (str(number),), 1.0) for number in range(samples))
     last, families = Result(State.OK, at - seconds, seconds), {VISITS: visits} if visits else {}
-    return replace(entry, last=last, published=Published(families, at, dropped), last_success_at=at, runs=1)
+    return replace(entry, last=last, published=Published(families, at, dropped, unreadable), last_success_at=at, runs=1)
 
 
 def failed(entry: Entry, at: float, error: CollectError) -> Entry:

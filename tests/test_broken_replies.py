@@ -135,7 +135,6 @@ MISSING: list[tuple[str, str, Path, str]] = [
     ("learning360/users", f"{V2}/oauth2/token", ("access_token",), "no access_token"),
     ("learning360/courses", f"{V2}/courses", (0, "type"), "`type`"),
     ("learning360/groups", f"{V2}/groups", (0, "public"), "`public`"),
-    ("learning360/attempts", f"{V2}/courses/stats", (0, "timeSpent"), "`timeSpent`"),
     ("learning360/path_stats", f"{V2}/paths/stats", (0, "status", "type"), "`type`"),
     ("learning360 v1/attempts", "/api/v1/courses/stats", (0, "stats"), "`stats`"),
 ]  # fmt: skip
@@ -181,13 +180,8 @@ ILL: list[tuple[str, str, Path, Any, str]] = [
     ("pybossa/projects", "/api/projectstats", (0, "overall_progress"), 1000, "<= 100"),
     ("pybossa/projects", "/api/projectstats", (0, "average_time"), -1, ">= 0"),
     ("pybossa/queues", "/admin/rq/queues.json", (), {"status": "error"}, "the server reports an error"),
-    ("learning360/users", f"{V2}/users", (0, "lastLoginDate"), "yesterday", "lastLoginDate"),
-    ("learning360/users", f"{V2}/users", (0, "lastLoginDate"), "2027-01-14T10:00:00", "timezone"),
     ("learning360/users", f"{V2}/users", (), {"users": []}, "Expected `array`, got `object`"),
     ("learning360/users", f"{V2}/oauth2/token", ("expires_in",), "soon", "expires_in"),
-    ("learning360/attempts", f"{V2}/courses/stats", (0, "score"), 250, "<= 100"),
-    ("learning360/attempts", f"{V2}/courses/stats", (0, "timeSpent"), -5, ">= 0"),
-    ("learning360/paths", f"{V2}/paths/sessions", (0, "startDate"), None, "startDate"),
     ("learning360/projects", f"{V2}/projects", (0, "completed"), "false", "Expected `bool`, got `str`"),
     ("learning360 v1/users", "/api/v1/users", (), {"error": "companyNotFound"}, "Expected `array`, got `object`"),
 ]  # fmt: skip
@@ -202,6 +196,60 @@ def test_a_value_that_a_series_needs_is_of_another_kind(
 
     assert (result.state, result.samples) == (State.INVALID_RESPONSE, ())
     assert message in result.error
+
+
+STATS = f"{V2}/courses/stats"
+SESSIONS, ENROLLMENTS = f"{V2}/paths/sessions", f"{V2}/paths/stats"
+V1_STATS = ("learning360 v1/attempts", "/api/v1/courses/stats", (0, "stats", 0, "attempts", 0))
+YEAR_20226 = "+020226-01-01T00:00:00.000Z"
+
+ODD: list[tuple[str, str, Path, Any, str]] = [
+    ("learning360/users", f"{V2}/users", (0, "lastLoginDate"), YEAR_20226, "users_logged_in"),
+    ("learning360/users", f"{V2}/users", (0, "lastLoginDate"), "0000-01-01T00:00:00Z", "users_logged_in"),
+    ("learning360/users", f"{V2}/users", (0, "lastLoginDate"), "2027-01-14T10:00:00", "users_logged_in"),
+    ("learning360/attempts", f"{V2}/courses", (0, "name"), None, "course_info"),
+    ("learning360/attempts", f"{V2}/courses", (0, "name"), 7, "course_info"),
+    ("learning360/attempts", STATS, (0, "score"), 105, "course_attempts_scored course_score_ratio"),
+    ("learning360/attempts", STATS, (0, "timeSpent"), -5, "course_time_spent_seconds"),
+    ("learning360/attempts", STATS, (0, "firstActivityAt"), "2027-01-14T24:00:00Z", "course_attempts_started"),
+    ("learning360/attempts", STATS, (0, "lastActivityAt"), "", "active_learners course_active_learners"),
+    ("learning360/attempts", STATS, (0, "completedAt"), "2027-01-14T23:59:60Z", "course_attempts course_completions"),
+    ("learning360/attempts", STATS, (0, "progress"), "all", ""),
+    ("learning360/paths", SESSIONS, (0, "startDate"), None, ""),  # it has ended, so it began
+    ("learning360 v1/paths", "/api/v1/paths/sessions", (0, "startDate"), "", "path_sessions"),
+    ("learning360/paths", SESSIONS, (0, "endDate"), YEAR_20226, "path_sessions"),
+    ("learning360/path_stats", ENROLLMENTS, (0, "dueDate"), YEAR_20226, "path_enrollments_overdue"),
+    ("learning360/path_stats", ENROLLMENTS, (0, "enrolledAt"), None, "path_enrollments_started"),
+    ("learning360/path_stats", ENROLLMENTS, (0, "completedAt"), "", "path_enrollments_overdue"),
+    (
+        "learning360/path_stats",
+        ENROLLMENTS,
+        (0, "unenrolledAt"),
+        "",
+        "path_enrollments path_enrollments_overdue path_enrollments_started",
+    ),
+    (*V1_STATS[:2], (*V1_STATS[2], "globalTime"), -5, "course_time_spent_seconds"),
+    (*V1_STATS[:2], (*V1_STATS[2], "score"), 105, "course_attempts_scored course_score_ratio"),
+    (*V1_STATS[:2], (*V1_STATS[2], "completedAt"), YEAR_20226, "course_attempts course_completions"),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "place", "value", "concerned"), ODD)
+def test_an_optional_value_that_cannot_be_read_concerns_only_the_series_that_need_it(
+    name: str, path: str, place: Path, value: Any, concerned: str
+) -> None:
+    site, _ = COLLECTORS[name]
+    good = outcome(name, {})
+    odd = outcome(name, {path: json.dumps(with_value(REPLIES[site][path], place, value)).encode()})
+
+    assert (odd.state, odd.error) == (State.OK, "")
+    assert [values.count for values in odd.unreadable] == [1]
+    assert str(odd.unreadable[0]).startswith(f"GET /{path.split('/', 3)[3]}: ")
+    assert odd.unreadable[0].key.endswith(f".{place[-1]}")
+    prefix = f"{site.split()[0]}_"
+    changed = {sample.family.name.removeprefix(prefix) for sample in {*good.samples} ^ {*odd.samples}}
+    assert changed <= {*concerned.split()}
+    assert changed or not concerned
 
 
 LISTS = {

@@ -1,11 +1,14 @@
 """What of a thousand equal warnings is told, and when; nothing is lost at level debug."""
 
 from collections.abc import Iterator, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import structlog.testing
 
+from exporter.api.run import Unreadable
+from exporter.api.unreadable import UnreadableValue
 from exporter.collection import Result
 from exporter.errors import State
 from exporter.run_log import MOST_WAYS, RunLog
@@ -39,6 +42,11 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 Lines = list[MutableMapping[str, Any]]
+
+
+def unreadable(*ids: str) -> Unreadable:
+    first = tuple(UnreadableValue(f"$[{n}].score", record_id, False) for n, record_id in enumerate(ids))
+    return Unreadable("/people", "$[...].score", len(ids), first)
 
 
 def told(lines: Lines) -> Lines:
@@ -181,3 +189,36 @@ def test_a_bug_has_its_traceback_in_its_line(log: RunLog, lines: Lines) -> None:
     log.ended(PEOPLE, Result(State.INTERNAL_ERROR, NOW_SECONDS, 1.0, error="a bug", remedy="x", traceback="line 7"))
 
     assert [line["traceback"] for line in lines] == ["line 7"]
+
+
+def test_values_that_cannot_be_read_are_named_once_as_long_as_they_are_the_same(log: RunLog, lines: Lines) -> None:
+    for values in [(unreadable("a1"),), (unreadable("a1"),), (unreadable("a1", "b2"),), (), (unreadable("a1"),)]:
+        log.ended(PEOPLE, replace(GOOD, unreadable=values))
+    log.ended(PLACES, replace(GOOD, unreadable=(unreadable("a1"),)))
+
+    named = [line for line in lines if line["event"] == "values could not be read"]
+    assert [(line["collector"], line["log_level"]) for line in named] == [
+        ("people", "warning"),
+        ("people", "debug"),
+        ("people", "warning"),
+        ("people", "warning"),
+        ("places", "warning"),
+    ]
+    assert named[2] == {
+        "event": "values could not be read",
+        "log_level": "warning",
+        "run": "5a",
+        "target": "site",
+        "collector": "people",
+        "unreadable_values": 2,
+        "values": "GET /people: $[0].score of record a1, $[1].score of record b2",
+        "remedy": "correct them on the platform; until then no series counts them",
+    }
+
+
+def test_a_source_that_is_another_one_names_its_values_anew(log: RunLog, lines: Lines) -> None:
+    log.ended(PEOPLE, replace(GOOD, unreadable=(unreadable("a1"),)))
+    log.forget([PEOPLE])
+    log.ended(PEOPLE, replace(GOOD, unreadable=(unreadable("a1"),)))
+
+    assert [line["event"] for line in told(lines)].count("values could not be read") == 2

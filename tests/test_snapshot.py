@@ -1,12 +1,14 @@
 """The latest results: replaced as a whole, one collector at a time, and only by complete ones."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.api.run import Unreadable
 from exporter.collection import Result
 from exporter.errors import State
 from exporter.metrics import Family, Sample
@@ -330,3 +332,13 @@ def test_what_is_published_is_unique_finite_text_and_the_rest_is_counted(samples
         assert math.isfinite(sample.value)
         assert len("".join(sample.labels).encode()) >= 0
         assert len(sample.labels) == len(sample.family.labels)
+
+
+def test_values_that_could_not_be_read_stay_those_of_the_last_complete_result() -> None:
+    values = Unreadable("/things", "$[...].score", 3, ())
+    latest = snapshot()
+    latest.publish(SITE, replace(complete(PEOPLE.sample(7)), unreadable=(values, values)))
+    entry = latest.publish(SITE, failed())
+
+    assert entry.published
+    assert entry.published.unreadable == 6

@@ -69,7 +69,7 @@ while True:
 
 def record(source: Source = PEOPLE_SOURCE, *samples: Sample, at: float = NOW_SECONDS) -> Record:
     """A complete run that began two seconds before `at` and published one value unless given others."""
-    published = Published(arranged(samples or (PEOPLE.sample(7),))[0], at, 3)
+    published = Published(arranged(samples or (PEOPLE.sample(7),))[0], at, 3, 2)
     return Record(source, at - 2, 0.0, Result(State.OK, at - 2, 2.0), at, published)
 
 
@@ -273,6 +273,20 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage:
     assert stored(tmp_path) == {PEOPLE_SOURCE: record()}
     [aside] = set(tmp_path.iterdir()) - {tmp_path / FILE_NAME}
     assert aside.read_bytes() == content
+
+
+def test_the_file_of_an_older_exporter_knows_of_no_unreadable_values(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
+        for statement in MIGRATIONS[:2]:
+            connection.execute(statement)
+        connection.execute("PRAGMA user_version = 2")
+        connection.execute(
+            "INSERT INTO collectors VALUES ('site', 'people', 'a', 1, 0, 'ok', 1, 2, '', '', ?, 3, ?)",
+            (NOW_SECONDS, encode_samples(arranged([PEOPLE.sample(7)])[0])),
+        )
+
+    published = stored(tmp_path, now_seconds=1.0)[PEOPLE_SOURCE].published
+    assert published == Published({PEOPLE: (PEOPLE.sample(7),)}, NOW_SECONDS, 3, 0)
 
 
 def test_the_file_of_a_newer_exporter_is_set_aside_unchanged(tmp_path: Path) -> None:

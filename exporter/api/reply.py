@@ -7,6 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from exporter.api import malformed, unreadable
+from exporter.api.run import current_run
+from exporter.api.unreadable import UnreadableValue
 from exporter.errors import InvalidResponseError
 
 T = TypeVar("T")
@@ -36,14 +39,28 @@ def _decoder(of: Any) -> msgspec.json.Decoder[Any]:
 def decode(reply: Reply, of: type[T]) -> T:
     """Decode the JSON body into `of` (a msgspec Struct, or a list of them); unknown keys are ignored.
 
+    Optional values (`exporter.api.unreadable.OrUnknown`) that cannot be read are UNSET, and the run takes note of them.
     Raises InvalidResponseError that names the endpoint and the path of the offending key, never its value.
     """
+    values: list[UnreadableValue] = []
     try:
-        return _decoder(of).decode(reply.body)  # type: ignore[no-any-return, arg-type]
-    except msgspec.ValidationError as error:
-        raise InvalidResponseError(f"GET {reply.endpoint}: {error}") from None
+        decoded = _decoder(of).decode(reply.body)  # type: ignore[arg-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        decoded, values = _read_tolerantly(reply, of)
+    current_run().take_note(reply.endpoint, reply.url, unreadable.record_counter(of)(decoded), values)  # type: ignore[arg-type]
+    return decoded  # type: ignore[no-any-return]
+
+
+def _read_tolerantly(reply: Reply, of: type[T]) -> tuple[T, list[UnreadableValue]]:
+    """Take the time to look at every record."""
+    try:
+        document = malformed.document_of(reply.body)
+    except (ValueError, RecursionError):
         media_type = reply.headers.get("content-type", "no content type").split(";")[0].strip()[:60]
         raise InvalidResponseError(
-            f"GET {reply.endpoint}: the body is not JSON ({len(reply.body)} bytes of {media_type})"
+            f"GET {reply.endpoint}: {malformed.fault_of(reply.body)} ({len(reply.body)} bytes of {media_type})"
         ) from None
+    try:
+        return unreadable.read(document, of)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InvalidResponseError(f"GET {reply.endpoint}: {error}") from None

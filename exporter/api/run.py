@@ -1,27 +1,86 @@
 """The run on whose behalf requests are sent: its id stands in every line about them and travels with each of them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from secrets import token_hex
+
+from exporter.api.unreadable import UnreadableValue
+from exporter.errors import InvalidResponseError
+
+MAX_UNREADABLE_SHARE = 0.01
+JUDGED_AT_ONCE = 1_000
+"""From so many unreadable values of one key on, a run does not wait for its end to be refused."""
+TOLD_RECORDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The values of one key that a run could not read: where, how many, and the first ones."""
+
+    endpoint: str
+    key: str
+    count: int
+    first: tuple[UnreadableValue, ...]
+
+    def __str__(self) -> str:
+        """Name endpoint, path and records, never a value."""
+        told = [f"{value.path} of record {value.record_id}" if value.record_id else value.path for value in self.first]
+        more = f" and {self.count - len(told)} more" if self.count > len(told) else ""
+        return f"GET {self.endpoint}: {', '.join(told)}{more}"
 
 
 @dataclass(slots=True)
 class Run:
     """A random id, and what the run has done so far; `pages` are replies with status 200 that were read to their end.
 
-    `requests` also counts repeated ones and those for a token.
+    `requests` also counts repeated ones and those for a token; `records` are those that may hold optional values, by
+    endpoint.
     """
 
     id: str = field(default_factory=lambda: token_hex(4))
     requests: int = 0
     pages: int = 0
+    records: Counter[str] = field(default_factory=Counter)
+    _values: dict[tuple[str, str], dict[str, UnreadableValue]] = field(default_factory=dict)
+    """By endpoint and key, and then by record, so that one which is read again counts once."""
 
     def next_request_id(self) -> str:
         """Name the next request, such as `3f2a91c0-2`."""
         self.requests += 1
         return f"{self.id}-{self.requests}"
+
+    def take_note(self, endpoint: str, url: str, records: int, values: Iterable[UnreadableValue]) -> None:
+        """Keep where the values of a reply's records are that could not be read. Raises as `require_readable` does."""
+        self.records[endpoint] += records
+        for value in values:
+            known = self._values.setdefault((endpoint, value.key), {})
+            known[value.record_id or url + value.path] = value
+            if len(known) > JUDGED_AT_ONCE:
+                self.require_readable()
+
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Tell what could not be read, by key."""
+        return tuple(
+            Unreadable(endpoint, key, len(values), tuple(values.values())[:TOLD_RECORDS])
+            for (endpoint, key), values in self._values.items()
+        )
+
+    def require_readable(self) -> None:
+        """Raise InvalidResponseError if more than one record, and more than 1 % of an endpoint's, lack a value.
+
+        Then it is no slip of a hand: the platform writes the value in another way than it did. What stands in labels
+        only does not matter so much: no number would be wrong.
+        """
+        for (endpoint, key), values in self._values.items():
+            records = self.records[endpoint]
+            is_label = any(value.is_label for value in values.values())
+            if not is_label and len(values) > max(1, MAX_UNREADABLE_SHARE * records):
+                raise InvalidResponseError(
+                    f"GET {endpoint}: `{key}` cannot be read in {len(values)} of {records} records"
+                )
 
 
 _current: ContextVar[Run] = ContextVar("run")

@@ -9,6 +9,7 @@ from typing import IO, Protocol
 from exporter import __version__
 from exporter.api.client import Client
 from exporter.api.pacing import LONGEST_PAUSE_SECONDS
+from exporter.api.run import new_run
 from exporter.backfill.holes import Holes, held_key, without
 from exporter.backfill.openmetrics import END, Timestamps, heading, series_text
 from exporter.backfill.partial import PartialFile, Progress
@@ -113,10 +114,13 @@ async def read(job: Job, unit: Unit, span: Span, watcher: Watcher) -> tuple[Past
         client = job.clients[settings.name]
         client.pace.longest_wait_seconds = LONGEST_PAUSE_SECONDS
         assert unit.history.read is not None  # noqa: S101 - units() takes no others
-        async with client.session():
-            past, reasons = await unit.history.read(client, settings, span, job.now)
+        with new_run() as its:
+            async with client.session():
+                past, reasons = await unit.history.read(client, settings, span, job.now)
+            its.require_readable()
         pasts.append((part, past))
-        left_out += [f"{settings.name}: {reason}" for reason in reasons]
+        unreadable = [f"{values.count} values that cannot be read, {values}" for values in its.unreadable()]
+        left_out += [f"{settings.name}: {reason}" for reason in (*reasons, *unreadable)]
     return pasts, left_out
 
 

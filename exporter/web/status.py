@@ -91,6 +91,7 @@ class CollectorStatus:
     next_run_at: datetime | None
     samples: int
     series_dropped: int
+    unreadable_values: int
     runs: int
     failures: int
     skipped_runs: Mapping[str, int]
@@ -228,6 +229,7 @@ def _collector(entry: Entry, next_run_at: datetime | None, now: float) -> Collec
         next_run_at=_time(next_run_at.timestamp()) if next_run_at else None,
         samples=entry.published.series if entry.published else 0,
         series_dropped=series_dropped,
+        unreadable_values=entry.published.unreadable if entry.published else 0,
         runs=entry.runs,
         failures=entry.failures,
         skipped_runs=entry.skipped,

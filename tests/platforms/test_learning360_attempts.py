@@ -211,7 +211,7 @@ def test_sums_over_courses_are_the_whole_however_many_have_their_own_and_however
         start_of_window = NOW - days * DAY
 
         def inside(at: datetime | None, start_of_window: datetime = start_of_window) -> bool:
-            return at is not None and at >= start_of_window
+            return at is not None and start_of_window <= at <= NOW + DAY
 
         completions = [value for labels, value in values(samples, "course_completions").items() if window in labels]
         assert sum(completions) == sum(inside(attempt.completed_at) for attempt in attempts)
@@ -259,3 +259,12 @@ def test_courses_are_chosen_by_number_or_by_list_not_both() -> None:
     with pytest.raises(ValidationError):
         CourseChoice(ids=())
     assert CourseChoice().top == 100
+
+
+@given(seconds=st.floats(-40 * 86_400, 40_000 * 86_400))
+def test_a_window_holds_what_happened_in_it_up_to_a_day_ahead_of_our_clock(seconds: float) -> None:
+    at = NOW + timedelta(seconds=seconds)
+    narrowest = Windows.ending(NOW).narrowest(at)
+
+    for position, days in enumerate((1, 7, 30)):
+        assert (narrowest <= position) == (NOW - days * DAY <= at <= NOW + DAY)

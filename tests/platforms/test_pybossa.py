@@ -154,7 +154,7 @@ async def test_any_other_redirect_stays_one(collect: Collect) -> None:
 
 async def test_html_with_status_200_is_invalid(collect: Collect) -> None:
     """A proxy that strips Content-Type from requests makes the server answer with its web page."""
-    with pytest.raises(InvalidResponseError, match=r"/stats/: the body is not JSON"):
+    with pytest.raises(InvalidResponseError, match=r"/stats/: the body is a web page"):
         await collect("stats", lambda _: httpx.Response(200, html="<html>"))
 
 

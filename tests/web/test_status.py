@@ -108,6 +108,12 @@ def test_series_left_out_need_attention() -> None:
     assert "max_series" in collector.remedy
 
 
+def test_values_that_cannot_be_read_are_counted_and_no_trouble() -> None:
+    collector = of(good(NEW, minutes_ago(1), samples=5, unreadable=2))
+
+    assert (collector.level, collector.summary, collector.unreadable_values) == (Level.WELL, "Up to date", 2)
+
+
 @pytest.mark.parametrize("state", State)
 def test_every_state_is_said_in_words(state: State) -> None:
     entry = replace(NEW, last=None if state is State.PENDING else Result(state, minutes_ago(1), 1.0))
@@ -193,7 +199,7 @@ TARGET_KEYS = {"name", "platform", "url", "level", "quota", "paused_until", "col
 COLLECTOR_KEYS = {
     "name", "level", "state", "summary", "meaning", "error", "remedy", "age_seconds", "is_late", "interval_seconds",
     "max_age_seconds", "last_success_at", "last_run_at", "last_run_duration_seconds", "next_run_at", "samples",
-    "series_dropped", "runs", "failures", "skipped_runs",
+    "series_dropped", "unreadable_values", "runs", "failures", "skipped_runs",
 }  # fmt: skip
 
 

@@ -70,13 +70,16 @@ async def test_after_a_failed_run_it_says_why_and_what_to_do() -> None:
     assert "Error: GET /stats/: no reply (ConnectError) What to do: check url, proxy and ca_file" in text
 
 
-async def test_skipped_runs_and_series_left_out_are_counted() -> None:
-    entry = replace(good(NEW, time.time(), dropped=1_204), skipped={"overlap": 1, "missed": 2, "paused": 0})
+async def test_skipped_runs_series_left_out_and_unreadable_values_are_counted() -> None:
+    entry = replace(
+        good(NEW, time.time(), dropped=1_204, unreadable=2), skipped={"overlap": 1, "missed": 2, "paused": 0}
+    )
 
     text = await shown_text(Shown([entry]))
 
     assert "3 skipped so far" in text
     assert "1,204 left out" in text
+    assert "2 unreadable" in text
 
 
 async def test_quota_and_pause() -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from msgspec import UNSET
+
 from exporter.api.client import Client
 from exporter.history import MS_PER_SECOND, Past, Span, Steps, counted
 from exporter.metrics import Family
@@ -42,7 +44,12 @@ class CoursePast:
     is_undated: bool = False
 
     def add(self, attempt: Attempt) -> None:
-        """Keep the dates of an attempt; one made and begun in the same second was made by beginning it."""
+        """Keep the dates of an attempt; one made and begun in the same second was made by beginning it.
+
+        One with an unreadable date is left out.
+        """
+        if UNSET in (attempt.first_activity_at, attempt.completed_at):
+            return
         started_ms = milliseconds(attempt.first_activity_at) if attempt.first_activity_at else NEVER_MS
         completed_ms = milliseconds(attempt.completed_at) if attempt.completed_at else NEVER_MS
         created_ms = object_id_ms(attempt.id)

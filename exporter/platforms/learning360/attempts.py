@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 
+from msgspec import UNSET
+
 from exporter.api.client import Client
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector
@@ -35,7 +37,8 @@ ACTIVE_LEARNERS = Family(
 )
 COURSE_INFO = info(
     "learning360_course_info",
-    "A course that has series of its own; API v1 tells no type (empty). From /courses; by default up to 1 h old.",
+    "A course that has series of its own; API v1 tells no type (empty), and a name that cannot be read is empty. From "
+    "/courses; by default up to 1 h old.",
     ("course", "name", "type"),
 )
 COURSE_ATTEMPTS = Family(
@@ -101,7 +104,7 @@ class AttemptTotals:
     learners: dict[str, int] = field(default_factory=dict)
 
     def add(self, attempts: Sequence[Attempt]) -> None:
-        """Count the attempts of a page."""
+        """Count the attempts of a page; one with an unreadable value is in no number that depends on it."""
         courses, learners, narrowest = self.courses, self.learners, self.windows.narrowest
         for attempt in attempts:
             course = courses.get(attempt.course_id)
@@ -109,21 +112,24 @@ class AttemptTotals:
                 course = courses[attempt.course_id] = CourseTotals()
             started_at, completed_at = attempt.first_activity_at, attempt.completed_at
             active_at = attempt.last_activity_at
-            if completed_at is not None:
+            progress, score, time_spent_ms = attempt.progress, attempt.score, attempt.time_spent
+            if isinstance(completed_at, datetime):
                 course.completed += 1
                 course.completions[narrowest(completed_at)] += 1
-            elif started_at is None and not attempt.progress:
-                course.not_started += 1
-            else:
-                course.in_progress += 1
-            if started_at is not None:
+            elif completed_at is None:
+                if isinstance(started_at, datetime) or progress:
+                    course.in_progress += 1
+                elif started_at is None and progress is not UNSET:
+                    course.not_started += 1
+            if isinstance(started_at, datetime):
                 course.started[narrowest(started_at)] += 1
-            if active_at is not None and (window := narrowest(active_at)) != OUTSIDE:
+            if isinstance(active_at, datetime) and (window := narrowest(active_at)) != OUTSIDE:
                 course.activities.append(learners.setdefault(attempt.user_id, len(learners)) << 2 | window)
-            course.time_spent_ms += attempt.time_spent
-            if attempt.score is not None:
+            if time_spent_ms is not UNSET:
+                course.time_spent_ms += time_spent_ms
+            if score is not None and score is not UNSET:
                 course.scored += 1
-                course.score_sum += attempt.score
+                course.score_sum += score
 
 
 def chosen_courses(courses: dict[str, CourseTotals], choice: CourseChoice) -> list[str]:
@@ -198,7 +204,7 @@ def attempt_samples(courses: dict[str, CourseTotals], chosen: Sequence[str]) -> 
 
 def course_info(course: Course) -> Sample:
     """Map the properties of a course."""
-    return COURSE_INFO.sample(1, course=course.id, name=course.name, type=course.type)
+    return COURSE_INFO.sample(1, course=course.id, name=course.name or "", type=course.type)
 
 
 async def collect_attempts(client: Client, settings: Learning360Settings, now: datetime) -> list[Sample]:

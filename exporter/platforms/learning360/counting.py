@@ -14,19 +14,21 @@ OUTSIDE = len(WINDOWS)
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Where the rolling windows start. They have no end: a time after `now`, from a clock ahead of ours, is inside."""
+    """Where the rolling windows start. A time after `now` is inside up to `latest`: a clock may be ahead of ours."""
 
     day: datetime
     week: datetime
     month: datetime
+    latest: datetime
 
     @classmethod
     def ending(cls, now: datetime) -> "Windows":
-        return cls(now - timedelta(days=1), now - timedelta(days=7), now - timedelta(days=30))
+        day = timedelta(days=1)
+        return cls(now - day, now - 7 * day, now - 30 * day, now + day)
 
     def narrowest(self, at: datetime) -> int:
         """Return the position in WINDOWS of the narrowest one that holds `at`, OUTSIDE if none does."""
-        if at < self.month:
+        if at < self.month or at > self.latest:
             return OUTSIDE
         if at < self.week:
             return 2

@@ -3,10 +3,12 @@
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from msgspec import UNSET
 
 from exporter.api.client import Client
+from exporter.api.unreadable import OrUnknown
 from exporter.history import ALWAYS_MS, Fidelity, Known, Past, Span, counted
 from exporter.platform import History, no_history
 from exporter.platforms.learning360 import attempts, catalogue, paths, users
@@ -26,13 +28,13 @@ from exporter.platforms.learning360.settings import Learning360Settings
 class DatedSession(PathSession, kw_only=True, rename="camel"):
     """A path session with what only its history needs."""
 
-    created_at: Instant
+    created_at: OrUnknown[Instant]
 
 
 class DatedClassroom(Classroom, kw_only=True, rename="camel"):
     """A classroom with what only its history needs."""
 
-    created_at: Instant | None = None
+    created_at: OrUnknown[Instant | None] = None
 
 
 DATED_SESSIONS = Listing(PATH_SESSIONS.endpoint, PATH_SESSIONS.scope, list[DatedSession])
@@ -48,6 +50,8 @@ async def read_sessions(
     made_ms, opened_ms, ended_ms = array("q"), array("q"), array("q")
     async for page in pages(client, settings, DATED_SESSIONS):
         for session in page:
+            if session.created_at is UNSET or session.start_date is UNSET or session.end_date is UNSET:
+                continue
             made_ms.append(milliseconds(session.created_at))
             opened_ms.append(max(milliseconds(session.start_date), made_ms[-1]))
             ended_ms.append(max(milliseconds(session.end_date), opened_ms[-1]) if session.end_date else NEVER_MS)
@@ -66,15 +70,18 @@ class EnrollmentPast:
     settled_ms: "array[int]" = field(default_factory=lambda: array("q"))
 
     def add(self, stat: PathStat) -> None:
-        """Keep the dates of an enrollment; it is overdue from a moment after its due date."""
-        if stat.enrolled_at is UNSET:
+        """Keep the dates of an enrollment; it is overdue from a moment after its due date.
+
+        One is left out of which nobody knows when it was made or ended.
+        """
+        if stat.enrolled_at is UNSET or stat.unenrolled_at is UNSET:
             return
         made_ms = milliseconds(stat.enrolled_at)
         gone_ms = milliseconds(stat.unenrolled_at) if stat.unenrolled_at else NEVER_MS
-        completed_ms = milliseconds(stat.completed_at) if stat.completed_at else NEVER_MS
+        completed_ms = milliseconds(stat.completed_at) if isinstance(stat.completed_at, datetime) else NEVER_MS
         self.made.add(made_ms, made_ms, gone_ms)
         self.completed.add(max(made_ms, completed_ms), completed_ms, gone_ms)
-        if stat.due_date is not None:
+        if isinstance(stat.due_date, datetime) and stat.completed_at is not UNSET:
             overdue_ms = max(milliseconds(stat.due_date) + 1, made_ms)
             self.overdue_ms.append(overdue_ms)
             self.settled_ms.append(max(overdue_ms, min(completed_ms, gone_ms)))
@@ -103,9 +110,9 @@ async def read_classrooms(
 ) -> tuple[Past, Sequence[str]]:
     """Read all classrooms; the API may leave out when one was made."""
     dates = [room.created_at async for page in pages(client, settings, DATED_CLASSROOMS) for room in page]
-    if None in dates:
+    if None in dates or UNSET in dates:
         return {}, [f"{catalogue.CLASSROOMS_HELD.name}: the platform does not date every classroom"]
-    made_ms = [milliseconds(date) for date in dates if date is not None]
+    made_ms = [milliseconds(date) for date in dates if isinstance(date, datetime)]
     return {catalogue.CLASSROOMS_HELD: [counted(catalogue.CLASSROOMS_HELD, (), ALWAYS_MS, made_ms)]}, ()
 
 

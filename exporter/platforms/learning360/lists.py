@@ -121,10 +121,10 @@ async def _v1_session_stats(client: Client, session: str) -> Sequence[records.Pa
 
 
 async def count_by(
-    client: Client, settings: Learning360Settings, listing: Listing[R], labels: Callable[[R], tuple[str, ...]]
+    client: Client, settings: Learning360Settings, listing: Listing[R], labels: Callable[[R], tuple[str, ...] | None]
 ) -> Counter[tuple[str, ...]]:
-    """Walk a list and count its records by label values."""
+    """Walk a list and count its records by label values, without those that have none."""
     counts: Counter[tuple[str, ...]] = Counter()
     async for page in pages(client, settings, listing):
-        counts.update(map(labels, page))
+        counts.update(found for found in map(labels, page) if found is not None)
     return counts

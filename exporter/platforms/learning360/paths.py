@@ -76,11 +76,17 @@ PATH_COMPLETIONS = Family(
 )
 
 
-def phase(session: PathSession, now: datetime) -> tuple[str]:
-    """Return the session's label value; a session that starts or ends right now is open or ended."""
-    if session.start_date > now:
+def phase(session: PathSession, now: datetime) -> tuple[str] | None:
+    """Return the session's label value, None if a date is unreadable on which it depends.
+
+    A session that starts or ends right now is open or ended.
+    """
+    start, end = session.start_date, session.end_date
+    if start is not UNSET and start > now:
         return ("upcoming",)
-    return ("ended" if session.end_date is not None and session.end_date <= now else "open",)
+    if isinstance(end, datetime) and end <= now:
+        return ("ended",)
+    return None if start is UNSET or end is UNSET else ("open",)
 
 
 @dataclass(slots=True)
@@ -97,14 +103,14 @@ class EnrollmentTotals:
     def add(self, stats: Sequence[PathStat]) -> None:
         """Count the enrollments of a page."""
         for stat in stats:
-            if stat.unenrolled_at is not None:
+            if stat.unenrolled_at is not None:  # unreadable ones, who may have ended, included
                 continue
             self.statuses[stat.status.type if stat.status.type in KNOWN_STATUSES else "other",] += 1
             if stat.enrolled_at is not UNSET:
                 self.started[self.windows.narrowest(stat.enrolled_at)] += 1
-            if stat.completed_at is not None:
+            if isinstance(stat.completed_at, datetime):
                 self.completed[self.windows.narrowest(stat.completed_at)] += 1
-            elif stat.due_date is not None and stat.due_date < self.now:
+            elif stat.completed_at is None and isinstance(stat.due_date, datetime) and stat.due_date < self.now:
                 self.overdue += 1
 
 

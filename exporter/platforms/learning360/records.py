@@ -1,5 +1,6 @@
 """The records of 360Learning that are counted, in the shape of API v2 and with the fields that a series needs.
 
+A date that cannot be read is neither a date nor none: UNSET, so that its record is in no number that depends on it.
 None holds a person's name or address; ids of users serve to tell them apart and are not exposed.
 """
 
@@ -9,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, UnsetType, field
 
 from exporter.api.reply import Percent
+from exporter.api.unreadable import OrUnknown
 
 Instant = Annotated[datetime, Meta(tz=True)]
 """ISO 8601 with an offset: UTC as documented, any other is understood."""
@@ -22,14 +24,14 @@ class User(Struct, rename="camel", gc=False):
     id: str = field(name="_id")
     status: str | None = None
     deleted: bool | None = None
-    last_login_date: Instant | None = None
+    last_login_date: OrUnknown[Instant | None] = None
 
 
 class Course(Struct, rename="camel", gc=False):
     """A row of /courses; `type` is empty where API v1 does not tell it."""
 
     id: str = field(name="_id")
-    name: str
+    name: OrUnknown[str]
     status: str
     type: str
 
@@ -47,12 +49,12 @@ class Attempt(Struct, rename="camel", gc=False):
     id: str = field(name="_id")
     course_id: str
     user_id: str
-    time_spent: Milliseconds
-    progress: float
-    score: Percent | None = None
-    first_activity_at: Instant | None = None
-    last_activity_at: Instant | None = None
-    completed_at: Instant | None = None
+    time_spent: OrUnknown[Milliseconds]
+    progress: OrUnknown[float]
+    score: OrUnknown[Percent | None] = None
+    first_activity_at: OrUnknown[Instant | None] = None
+    last_activity_at: OrUnknown[Instant | None] = None
+    completed_at: OrUnknown[Instant | None] = None
 
 
 class Path(Struct, rename="camel", gc=False):
@@ -66,8 +68,8 @@ class PathSession(Struct, rename="camel", gc=False):
     """A row of /paths/sessions."""
 
     id: str = field(name="_id")
-    start_date: Instant
-    end_date: Instant | None = None
+    start_date: OrUnknown[Instant]
+    end_date: OrUnknown[Instant | None] = None
 
 
 class PathStatus(Struct, gc=False):
@@ -81,10 +83,10 @@ class PathStat(Struct, rename="camel", gc=False):
 
     id: str = field(name="_id")
     status: PathStatus
-    enrolled_at: Instant | UnsetType
-    unenrolled_at: Instant | None = None
-    due_date: Instant | None = None
-    completed_at: Instant | None = None
+    enrolled_at: OrUnknown[Instant]
+    unenrolled_at: OrUnknown[Instant | None] = None
+    due_date: OrUnknown[Instant | None] = None
+    completed_at: OrUnknown[Instant | None] = None
 
 
 class Classroom(Struct, gc=False):

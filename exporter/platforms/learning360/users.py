@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from msgspec import UNSET
+
 from exporter.api.client import Client
 from exporter.errors import InvalidResponseError
 from exporter.metrics import Family, Sample
@@ -51,6 +53,8 @@ class UserTotals:
         for user in users:
             status = user_status(user)
             self.statuses[status,] += 1
+            if user.last_login_date is UNSET:
+                continue
             if user.last_login_date is not None:
                 self.logged_in[self.windows.narrowest(user.last_login_date)] += 1
             elif status == "active":

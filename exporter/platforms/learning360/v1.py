@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec import UNSET, Struct, UnsetType, field
 
 from exporter.api.reply import Percent, Reply, decode
+from exporter.api.unreadable import OrUnknown
 from exporter.platforms.learning360 import records
 from exporter.platforms.learning360.records import Instant, Milliseconds, PathStatus
 
@@ -35,12 +36,12 @@ class Attempt(Struct, rename="camel", gc=False):
     """An attempt inside /courses/stats; `global_time` is what v2 calls `timeSpent`."""
 
     id: str = field(name="_id")
-    global_time: Milliseconds
-    progress: float
-    score: Percent | None = None
-    first_activity: Instant | None = None
-    last_activity: Instant | None = None
-    completed_at: Instant | None = None
+    global_time: OrUnknown[Milliseconds]
+    progress: OrUnknown[float]
+    score: OrUnknown[Percent | None] = None
+    first_activity: OrUnknown[Instant | None] = None
+    last_activity: OrUnknown[Instant | None] = None
+    completed_at: OrUnknown[Instant | None] = None
 
 
 class Object(Struct, gc=False):
@@ -67,7 +68,7 @@ class PathStat(Struct, rename="camel", gc=False):
     """An item of /paths/sessions/{session}/stats/users."""
 
     detailed_status: PathStatus
-    completed_at: Instant | None = None
+    completed_at: OrUnknown[Instant | None] = None
 
 
 def users(reply: Reply) -> Sequence[records.User]:
