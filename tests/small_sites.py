@@ -190,8 +190,11 @@ _LEARNING360_V1 = {
         }
     ],
     f"{_V1}/paths": [{"_id": _ID, "name": "Onboarding"}],
-    f"{_V1}/paths/sessions": [{"_id": _ID, "startDate": _AT}],
-    f"{_V1}/paths/sessions/{_ID}/stats/users": [{"detailedStatus": {"type": "late"}, "completedAt": None}],
+    f"{_V1}/paths/sessions": [{"sessionId": _ID, "startDate": _AT, "endDate": None}],
+    f"{_V1}/paths/sessions/{_ID}/stats/users": {
+        "sessionId": _ID,
+        "usersStats": [{"_id": _ID, "detailedStatus": {"type": "late"}, "completedAt": None}],
+    },
 }
 
 REPLIES: dict[str, dict[str, Any]] = {

@@ -1,10 +1,12 @@
 """The deprecated 360Learning API v1 of the demo organisation: every list is one array without pages.
 
-Documented: the paths, the fields of users, courses, groups, paths and attempts as the migration guides show them,
-attempts grouped by course and user, drafts among the courses. Inferred: users are those not deleted, or only the
-deleted with `deleted=true`; sessions carry `path`, `startDate` and `endDate`; the `...Before` and `...After` filters
-of the attempts are `<` and `>=`, and a course or user left without an attempt is not listed; the statistics of a path
-session have a row per user who is still enrolled, and answer 404 for an unknown session.
+From the vendor's samples of v1 in the migration guides: the rows of users, courses, groups, paths and path sessions,
+attempts grouped by course and user, and the object with the statistics of a path session, where `score` and
+`completedAt` are null until the path is completed and deleted users are marked. From the reference: drafts among the
+courses, 404 for an unknown session. Inferred: users are those not deleted, or only the deleted with `deleted=true`;
+paths come as an array; a session without an end has a null `endDate`; the `...Before` and `...After` filters of the
+attempts are `<` and `>=`, and a course or user left without an attempt is not listed; a user who was taken out of a
+session is not in its statistics.
 """
 
 from collections import defaultdict
@@ -45,7 +47,7 @@ def routes(academy: Academy, access: Access, now: Callable[[], datetime]) -> lis
         "/courses/stats": (api.course_stats, Evidence.SAMPLE),
         "/groups": (api.groups, Evidence.SAMPLE),
         "/paths": (api.paths, Evidence.INFERRED),
-        "/paths/sessions": (api.path_sessions, Evidence.INFERRED),
+        "/paths/sessions": (api.path_sessions, Evidence.SAMPLE),
         "/paths/sessions/{session}/stats/users": (api.session_stats, Evidence.INFERRED),
     }
     return [Route(f"/api/v1{path}", _guarded(one, access), evidence) for path, (one, evidence) in answers.items()]
@@ -89,10 +91,11 @@ class _Api:
     def session_stats(self, request: Request) -> Response:
         now = self.now()
         session_id = request.path_params["session"]
-        if all(session.id != session_id for session in self.academy.path_sessions(now)):
+        session = next((one for one in self.academy.path_sessions(now) if one.id == session_id), None)
+        if session is None:
             return answer({"error": "session_not_found"}, 404)
         enrollments = (one for one in self.academy.enrollments(now) if one.session.id == session_id)
-        return answer([_enrollment_view(one, now) for one in enrollments if not one.is_unenrolled(now)])
+        return answer(_session_stats_view(session, [one for one in enrollments if not one.is_unenrolled(now)], now))
 
     def course_stats(self, request: Request) -> Response:
         try:
@@ -210,22 +213,38 @@ def _path_view(path: Path, sessions: Sequence[PathSession]) -> Row:
 
 
 def _session_view(session: PathSession) -> Row:
-    row: Row = {
-        "_id": session.id,
-        "path": session.path.id,
-        "name": session.name,
+    return {
+        "sessionId": session.id,
+        "sessionName": session.name,
+        "sessionOwnerGroup": session.path.group.id,
+        "pathId": session.path.id,
         "startDate": iso(session.start_at),
+        "endDate": iso(session.end_at) if session.end_at else None,
     }
-    return row | ({"endDate": iso(session.end_at)} if session.end_at else {})
 
 
-def _enrollment_view(enrollment: Enrollment, now: datetime) -> Row:
-    row: Row = {
-        "user": {"_id": enrollment.person.id, "mail": enrollment.person.mail},
-        "progress": 100 if enrollment.is_completed(now) else 50 if enrollment.is_started(now) else 0,
-        "totalTimeSpentInSeconds": 900.5 if enrollment.is_started(now) else 0.0,
+def _session_stats_view(session: PathSession, enrollments: Sequence[Enrollment], now: datetime) -> Row:
+    return {
+        "sessionId": session.id,
+        "sessionName": session.name,
+        "pathName": session.path.name,
+        "pathId": session.path.id,
+        "usersStats": [_user_stat_view(one, now) for one in enrollments],
+    }
+
+
+def _user_stat_view(enrollment: Enrollment, now: datetime) -> Row:
+    is_started, is_completed = enrollment.is_started(now), enrollment.is_completed(now)
+    person = enrollment.person
+    return {
+        "_id": person.id,
+        "deleted": person.has_left(now),
+        "firstName": person.first_name,
+        "lastName": person.last_name,
+        "mail": person.mail,
+        "totalTimeSpentInSeconds": 900.5 if is_started else 0.0,
+        "progress": 100 if is_completed else 50 if is_started else 0,
+        "score": enrollment.score if is_completed else None,
+        "completedAt": iso(enrollment.judged_at) if is_completed and enrollment.judged_at else None,
         "detailedStatus": {"type": enrollment.status(now)},
     }
-    if enrollment.is_completed(now) and enrollment.judged_at:
-        row["completedAt"] = iso(enrollment.judged_at)
-    return row

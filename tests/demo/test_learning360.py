@@ -9,6 +9,7 @@ import pytest
 
 from exporter.demo.academy import Academy
 from exporter.demo.learning360 import API_KEY, CLIENT_ID, CLIENT_SECRET, COMPANY_ID, SCOPES, application
+from tests.platforms.learning360.schema import REQUIRED
 
 NOW = datetime(2026, 3, 18, 15, 30, 12, tzinfo=UTC)
 GRANT = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
@@ -164,6 +165,11 @@ async def test_pages_of_a_list_have_all_rows_once_and_no_link_at_the_end(academy
         assert 0 < len(pages[-1]) <= 10
 
 
+@pytest.mark.parametrize("path", LISTS)
+async def test_rows_have_the_keys_that_the_vendor_requires(client: httpx.AsyncClient, path: str) -> None:
+    assert all(set(row) >= REQUIRED[path] for row in await rows_of(client, path))
+
+
 async def test_documented_page_sizes(client: httpx.AsyncClient, academy: Academy) -> None:
     assert len((await client.get("/users")).json()) == 500
     sizes = [len(page) for page in await walk(client, "/courses/stats")]
@@ -315,3 +321,35 @@ async def test_v1_attempts_are_filtered_by_activity_and_users_by_deletion(client
     deleted = (await client.get("http://demo/api/v1/users?deleted=true", headers=headers)).json()
     assert len(present) + len(deleted) == len(await rows_of(client, "/users"))
     assert deleted
+
+
+async def test_v1_sessions_and_their_statistics_look_as_in_the_samples_of_the_vendor(academy: Academy) -> None:
+    """A session has `sessionId` and no `_id`; its statistics are an object, and a user without a result has nulls."""
+    clock = Clock()
+    clock.time += timedelta(days=60)  # until people who are enrolled have left
+    users = []
+    async with client_of(academy, clock) as client:
+        client.headers.update({"X-company-id": COMPANY_ID, "X-apiKey": API_KEY})
+        sessions = (await client.get("http://demo/api/v1/paths/sessions")).json()
+        assert [session["sessionId"] for session in sessions] == [one.id for one in academy.path_sessions(clock.time)]
+        for session in sessions:
+            assert set(session) == {"sessionId", "sessionName", "sessionOwnerGroup", "pathId", "startDate", "endDate"}
+            url = f"http://demo/api/v1/paths/sessions/{session['sessionId']}/stats/users"
+            stats = (await client.get(url)).json()
+            assert set(stats) == {"sessionId", "sessionName", "pathName", "pathId", "usersStats"}
+            users += stats["usersStats"]
+    assert {key for user in users for key in user} == {
+        "_id",
+        "deleted",
+        "firstName",
+        "lastName",
+        "mail",
+        "totalTimeSpentInSeconds",
+        "progress",
+        "score",
+        "completedAt",
+        "detailedStatus",
+    }
+    assert {user["deleted"] for user in users} == {True, False}
+    assert {user["completedAt"] is None for user in users} == {True, False}
+    assert all((user["score"] is None) is (user["completedAt"] is None) for user in users)

@@ -28,6 +28,7 @@ from tests.platforms.learning360.academy import (
     documented,
     settings,
 )
+from tests.platforms.learning360.schema import REQUIRED
 
 ClientFor = Callable[[Access, Handler], Client]
 Collect = Callable[..., Any]
@@ -51,6 +52,11 @@ def values(samples: Iterable[Sample], family: str) -> dict[tuple[str, ...], floa
 
 def names(samples: Iterable[Sample]) -> set[str]:
     return {sample.family.name for sample in samples}
+
+
+@pytest.mark.parametrize(("path", "keys"), REQUIRED.items())
+def test_our_replies_have_the_keys_that_the_vendor_requires(path: str, keys: set[str]) -> None:
+    assert all(set(row) >= keys for row in documented(path[1:].replace("/", "_")))
 
 
 async def test_every_collector_gives_the_golden_lines_with_v2(collect: Collect, golden: Any) -> None:
@@ -210,9 +216,63 @@ async def test_v1_tells_neither_due_dates_nor_dates_of_enrollment(collect: Colle
     assert names(samples) == {"learning360_path_enrollments", "learning360_path_completions"}
 
 
+@pytest.mark.parametrize("key", ["usersStats", "userStats"])
+async def test_v1_statistics_of_a_session_are_an_object_and_its_list_has_two_spellings(
+    collect: Collect, key: str
+) -> None:
+    """The vendor's sample writes `usersStats`, a copy of its reference `userStats`."""
+    academy = Academy()
+    for path, stats in academy.replies.items():
+        if path.startswith("/api/v1/paths/sessions/"):
+            stats[key] = stats.pop("usersStats")
+
+    enrollments = values(await collect("path_stats", academy, **V1_KEYS), "learning360_path_enrollments")
+
+    assert sum(enrollments.values()) == 6
+    assert enrollments["successful",] == 1
+
+
+async def test_v1_statistics_without_their_list_are_invalid_and_no_empty_session(collect: Collect) -> None:
+    academy = Academy()
+    for path, stats in academy.replies.items():
+        if path.startswith("/api/v1/paths/sessions/"):
+            del stats["usersStats"]
+
+    with pytest.raises(InvalidResponseError, match=r"GET /paths/sessions/\{session\}/stats/users: .*`usersStats`"):
+        await collect("path_stats", academy, **V1_KEYS)
+
+
+async def test_v1_enrollments_of_deleted_users_count_as_in_v2_and_a_status_may_begin_with_a_capital(
+    collect: Collect,
+) -> None:
+    academy = Academy()
+    session = documented("v1_paths_sessions")[0]["sessionId"]
+    row = academy.replies[f"/api/v1/paths/sessions/{session}/stats/users"]["usersStats"][1]
+    row |= {"deleted": True, "detailedStatus": {"type": "Unsuccessful"}}
+
+    enrollments = values(await collect("path_stats", academy, **V1_KEYS), "learning360_path_enrollments")
+
+    assert enrollments["unsuccessful",] == 2
+    assert sum(enrollments.values()) == 6
+
+
+@pytest.mark.parametrize("name", ["attempts", "courses"])
+async def test_v1_may_leave_the_status_of_courses_open(collect: Collect, name: str) -> None:
+    academy = Academy()
+    for course in academy.replies["/api/v1/courses"]:
+        del course["status"]
+
+    samples = await collect(name, academy, **V1_KEYS)
+
+    if name == "courses":
+        assert values(samples, "learning360_courses") == {("", ""): 3}
+    else:
+        assert len(values(samples, "learning360_course_info")) == 3
+
+
 async def test_a_v1_session_that_vanished_since_it_was_listed_is_skipped(collect: Collect) -> None:
     academy = Academy()
-    session = documented("v1_paths_sessions")[0]["_id"]
+    session = documented("v1_paths_sessions")[0]["sessionId"]
     del academy.replies[f"/api/v1/paths/sessions/{session}/stats/users"]
 
     enrollments = values(await collect("path_stats", academy, **V1_KEYS), "learning360_path_enrollments")
@@ -223,7 +283,7 @@ async def test_a_v1_session_that_vanished_since_it_was_listed_is_skipped(collect
 
 async def test_a_failing_v1_session_fails_the_run(collect: Collect) -> None:
     academy = Academy()
-    session = documented("v1_paths_sessions")[0]["_id"]
+    session = documented("v1_paths_sessions")[0]["sessionId"]
     academy.replies[f"/api/v1/paths/sessions/{session}/stats/users"] = httpx.Response(403)
 
     with pytest.raises(ForbiddenError):
@@ -349,6 +409,14 @@ def test_ids_are_kept_as_bytes_and_texts_that_are_no_hex_as_they_are() -> None:
     assert identity(Classroom("room-1")) == "room-1"
 
 
+@pytest.mark.parametrize("other", ["507F1F77BCF86CD799439011", "507f1f77bcf86cd79943901F", "50 7f1f77bcf86cd799439011"])
+async def test_ids_that_differ_only_in_case_or_spaces_are_two(collect: Collect, other: str) -> None:
+    academy = Academy()
+    academy.replies["/api/v2/classrooms"] = [{"_id": other.replace(" ", "").lower()}, {"_id": other}]
+
+    assert values(await collect("classrooms", academy), "learning360_classrooms") == {(): 2}
+
+
 @pytest.mark.parametrize(
     ("name", "path", "key", "value"),
     [
@@ -413,7 +481,7 @@ async def test_a_missing_key_is_invalid_and_names_endpoint_and_key(
         ("attempts", "courses/stats", (0, "course", "_id")),
         ("attempts", "courses/stats", (0, "stats")),
         ("attempts", "courses/stats", (0, "stats", 0, "user", "_id")),
-        ("courses", "courses", (0, "status")),
+        ("paths", "paths/sessions", (0, "sessionId")),
     ],
 )
 async def test_a_missing_key_of_v1_is_invalid_and_names_endpoint_and_key(

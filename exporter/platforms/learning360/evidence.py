@@ -45,22 +45,17 @@ PATHS = (
         "v1",
     ),
 )
-V1_PATH_SESSIONS = Basis(
-    "/paths/sessions",
-    Evidence.INFERRED,
-    "That a session has the keys that it has in v2.",
-    "the vendor's migration guide “List all sessions in a path”, whose reply looks different",
-    "v1",
-)
-PATH_SESSIONS = (schema("/paths/sessions"), V1_PATH_SESSIONS)
+PATH_SESSIONS = (schema("/paths/sessions"), guide("/paths/sessions", "List all sessions in a path"))
+_SESSION_STATS = "/paths/sessions/{session}/stats/users"
 PATH_STATS = (
     schema("/paths/stats"),
-    V1_PATH_SESSIONS,
+    guide("/paths/sessions", "List all sessions in a path"),
+    guide(_SESSION_STATS, "List all user path session statistics"),
     Basis(
-        "/paths/sessions/{session}/stats/users",
+        _SESSION_STATS,
         Evidence.INFERRED,
-        "That the reply is an array of enrollments.",
-        "the vendor's migration guide “List all user path session statistics”, whose reply is an object",
+        "That a user who was taken out of a session is no longer listed, since no key tells of it.",
+        "the statistics of a session that somebody was taken out of",
         "v1",
     ),
 )

@@ -43,7 +43,7 @@ COURSES = Listing("/courses", "courses:read", list[records.Course], v1.courses)
 GROUPS = Listing("/groups", "groups:read", list[records.Group], v1.groups)
 ATTEMPTS = Listing("/courses/stats", "courseStats:read", list[records.Attempt], v1.attempts)
 PATHS = Listing("/paths", "paths:read", list[records.Path], v1.paths)
-PATH_SESSIONS = Listing("/paths/sessions", "paths:read", list[records.PathSession])
+PATH_SESSIONS = Listing("/paths/sessions", "paths:read", list[records.PathSession], v1.path_sessions)
 PATH_STATS = Listing("/paths/stats", "pathStats:read", list[records.PathStat])
 CLASSROOMS = Listing("/classrooms", "classrooms:read", list[records.Classroom])
 SKILLS = Listing("/skills", "skills:read", list[records.Skill])
@@ -84,11 +84,16 @@ def probe(
 
 
 def identity(record: Record) -> bytes | str:
-    """Return the id as compactly as it goes: a walk keeps every one, and 24 hex digits are 12 bytes."""
+    """Return the id as compactly as it goes: a walk keeps every one, and 24 hex digits are 12 bytes.
+
+    Ids that differ in the case of a letter are two; of these, those in lower case alone, as the platform writes them,
+    become bytes.
+    """
     try:
-        return bytes.fromhex(record.id)
+        compact = bytes.fromhex(record.id)
     except ValueError:
         return record.id
+    return compact if compact.hex() == record.id else record.id
 
 
 async def path_stat_pages(client: Client, settings: Learning360Settings) -> AsyncIterator[Sequence[records.PathStat]]:

@@ -40,8 +40,8 @@ KNOWN_STATUSES = (
 ENROLLMENT_STATUSES = [*((status,) for status in KNOWN_STATUSES), ("other",)]
 
 _STATS = (
-    "Enrollments that ended by unenrolling are left out. From /paths/stats (API v1: the statistics of each session); "
-    "by default up to 1 h old."
+    "Enrollments that ended by unenrolling are left out, those of deleted users are not. From /paths/stats (API v1: "
+    "the statistics of each session); by default up to 1 h old."
 )
 
 PATHS_BY_STATUS = Family(

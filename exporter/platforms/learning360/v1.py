@@ -1,7 +1,8 @@
 """Replies of the deprecated API v1, turned into the records of v2.
 
 v1 documents fewer fields, so that a record may leave unset what v1 does not tell: a course's type, a path's status, a
-user's status and logins, and the dates of an enrollment. Lists come whole, as one array.
+user's status and logins, and the dates of an enrollment. Lists come whole, as one array; the statistics of a path
+session are an object around theirs.
 """
 
 from collections.abc import Sequence
@@ -10,13 +11,15 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from exporter.api.reply import Percent, Reply, decode
 from exporter.api.unreadable import OrUnknown
+from exporter.errors import InvalidResponseError
 from exporter.platforms.learning360 import records
 from exporter.platforms.learning360.records import Instant, Milliseconds, PathStatus
 
 
 class Course(records.Course, kw_only=True):
-    """A row of /courses; drafts are among them."""
+    """A row of /courses; drafts are among them. `status` is empty where the row does not tell it."""
 
+    status: str = ""
     type: str = ""
 
 
@@ -64,11 +67,31 @@ class CourseAttempts(Struct, gc=False):
     stats: list[UserAttempts]
 
 
-class PathStat(Struct, rename="camel", gc=False):
-    """An item of /paths/sessions/{session}/stats/users."""
+class PathSession(records.PathSession, kw_only=True):
+    """A row of /paths/sessions."""
 
+    id: str = field(name="sessionId")
+
+
+class UserStat(Struct, rename="camel", gc=False):
+    """A user in the statistics of a path session; deleted users are among them, as in v2."""
+
+    id: str = field(name="_id")
     detailed_status: PathStatus
     completed_at: OrUnknown[Instant | None] = None
+
+    @property
+    def status(self) -> PathStatus:
+        """The status as v2 spells it: v1 may begin it with a capital."""
+        kind = self.detailed_status.type
+        return PathStatus(kind[:1].lower() + kind[1:])
+
+
+class SessionStats(Struct, rename="camel", gc=False):
+    """The reply of /paths/sessions/{session}/stats/users; a sample writes `usersStats`, the reference `userStats`."""
+
+    users_stats: list[UserStat] | UnsetType = UNSET
+    user_stats: list[UserStat] | UnsetType = UNSET
 
 
 def users(reply: Reply) -> Sequence[records.User]:
@@ -92,6 +115,11 @@ def paths(reply: Reply) -> Sequence[records.Path]:
     return decode(reply, list[Path])
 
 
+def path_sessions(reply: Reply) -> Sequence[records.PathSession]:
+    """Read /paths/sessions."""
+    return decode(reply, list[PathSession])
+
+
 def attempts(reply: Reply) -> Sequence[records.Attempt]:
     """Read /courses/stats, which groups attempts by course and user."""
     return [
@@ -113,6 +141,9 @@ def attempts(reply: Reply) -> Sequence[records.Attempt]:
 
 
 def path_stats(reply: Reply) -> Sequence[records.PathStat]:
-    """Read /paths/sessions/{session}/stats/users; the rows have no id of their own."""
-    rows = decode(reply, list[PathStat])
-    return [records.PathStat("", row.detailed_status, UNSET, completed_at=row.completed_at) for row in rows]
+    """Read /paths/sessions/{session}/stats/users; a row has the id of its user. Raises InvalidResponseError."""
+    body = decode(reply, SessionStats)
+    rows = body.user_stats if body.users_stats is UNSET else body.users_stats
+    if rows is UNSET:
+        raise InvalidResponseError(f"GET {reply.endpoint}: the reply has neither `usersStats` nor `userStats`")
+    return [records.PathStat(row.id, row.status, UNSET, completed_at=row.completed_at) for row in rows]
