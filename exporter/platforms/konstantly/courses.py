@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from exporter.api.client import Client
 from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count, Percent
+from exporter.api.unreadable import OrUnknown
 from exporter.errors import NotFoundError
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample, info
@@ -24,7 +25,11 @@ ASSIGNMENTS_SOURCE = f"Source: GET {ASSIGNMENTS_ENDPOINT}, by default at most 1 
 STATUSES = ("draft", "published")
 STATES = ("not_started", "in_progress", "finished", "expired")
 
-INFO = info("konstantly_course_info", f"A course with its name: always 1. {LIST_SOURCE}", ("course", "name"))
+INFO = info(
+    "konstantly_course_info",
+    f"A course with its name, empty if it cannot be read: always 1. {LIST_SOURCE}",
+    ("course", "name"),
+)
 CATALOG = Family("konstantly_catalog_courses", f"Courses by status draft or published. {LIST_SOURCE}", ("status",))
 LEARNERS = Family(
     "konstantly_course_learners",
@@ -46,7 +51,7 @@ RESULT_RATIO = Family(
 
 class Course(Struct, gc=False, rename="camel"):
     id: int
-    name: str
+    name: OrUnknown[str]
     is_draft: bool
 
 
@@ -63,8 +68,8 @@ class Assignment(Struct, gc=False, rename="camel"):
     """A course assigned to a user; both values are in percent."""
 
     user: AssignedUser
-    progress_value: Percent
-    result_value: Percent
+    progress_value: OrUnknown[Percent]
+    result_value: OrUnknown[Percent]
     is_course_started: bool
     is_course_finished: bool
     is_expired: bool
@@ -86,18 +91,23 @@ class AssignmentsPage(Struct, rename="camel"):
 
 @dataclass(slots=True)
 class Tally:
-    """Running sums over the assignments of one course, so that no page is kept."""
+    """Running sums over the assignments of one course, so that no page is kept; a sum has the number of its values."""
 
     learners: Counter[str] = field(default_factory=Counter)
+    progresses: int = 0
     progress_percent: float = 0.0
+    results: int = 0
     result_percent: float = 0.0
 
     def add(self, assignments: Iterable[Assignment]) -> None:
         """Add one page."""
         for assignment in assignments:
             self.learners[assignment.state] += 1
-            self.progress_percent += assignment.progress_value
-            if assignment.is_course_finished:
+            if assignment.progress_value is not UNSET:
+                self.progresses += 1
+                self.progress_percent += assignment.progress_value
+            if assignment.is_course_finished and assignment.result_value is not UNSET:
+                self.results += 1
                 self.result_percent += assignment.result_value
 
 
@@ -110,13 +120,13 @@ def catalog_samples(courses: Sequence[Course]) -> list[Sample]:
 def course_samples(course: Course, tally: Tally) -> Iterator[Sample]:
     """Map a listed course and the sums over its assignments."""
     course_id = str(course.id)
-    yield INFO.sample(1, course=course_id, name=course.name)
+    yield INFO.sample(1, course=course_id, name=course.name or "")
     for state in STATES:
         yield LEARNERS.sample(tally.learners[state], course=course_id, state=state)
-    if learners := tally.learners.total():
-        yield PROGRESS_RATIO.sample(tally.progress_percent / learners / 100, course=course_id)
-    if finished := tally.learners["finished"]:
-        yield RESULT_RATIO.sample(tally.result_percent / finished / 100, course=course_id)
+    if tally.progresses:
+        yield PROGRESS_RATIO.sample(tally.progress_percent / tally.progresses / 100, course=course_id)
+    if tally.results:
+        yield RESULT_RATIO.sample(tally.result_percent / tally.results / 100, course=course_id)
 
 
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:

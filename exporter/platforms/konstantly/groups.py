@@ -1,12 +1,14 @@
 """Every group of a Konstantly site: the list, then one request per group."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from exporter.api.client import Client
 from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count
+from exporter.api.unreadable import OrUnknown
 from exporter.errors import NotFoundError
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
@@ -20,7 +22,8 @@ STATISTICS_SOURCE = f"Source: GET {STATISTICS_ENDPOINT}, by default at most 30 m
 
 INFO = info(
     "konstantly_group_info",
-    f"A group with its name and the id of its parent group, empty at the top: always 1. {LIST_SOURCE}",
+    "A group with its name, empty if it cannot be read, and the id of its parent group, empty at the top: always 1. "
+    f"{LIST_SOURCE}",
     ("group", "name", "parent"),
 )
 USERS = Family(
@@ -44,10 +47,10 @@ USERS_WITHOUT_RESULTS = Family(
 
 class Group(Struct, gc=False, rename="camel"):
     id: int
-    name: str
-    users_count: Count
-    courses_count: Count
-    parent_id: int | None = None
+    name: OrUnknown[str]
+    users_count: OrUnknown[Count]
+    courses_count: OrUnknown[Count]
+    parent_id: OrUnknown[int | None] = None
 
 
 class GroupsPage(Struct, rename="camel"):
@@ -60,17 +63,17 @@ class GroupStatistics(Struct, rename="camel"):
     users_without_results: list[ListedUser]
 
 
-def group_samples(group: Group, statistics: GroupStatistics) -> list[Sample]:
+def group_samples(group: Group, statistics: GroupStatistics) -> Iterator[Sample]:
     """Map a listed group and its statistics."""
     group_id = str(group.id)
-    parent_id = "" if group.parent_id is None else str(group.parent_id)
-    return [
-        INFO.sample(1, group=group_id, name=group.name, parent=parent_id),
-        USERS.sample(group.users_count, group=group_id),
-        COURSES.sample(group.courses_count, group=group_id),
-        USERS_WITHOUT_ACTIVITY.sample(len(statistics.users_without_activity), group=group_id),
-        USERS_WITHOUT_RESULTS.sample(len(statistics.users_without_results), group=group_id),
-    ]
+    parent_id = str(group.parent_id) if isinstance(group.parent_id, int) else ""
+    yield INFO.sample(1, group=group_id, name=group.name or "", parent=parent_id)
+    if group.users_count is not UNSET:
+        yield USERS.sample(group.users_count, group=group_id)
+    if group.courses_count is not UNSET:
+        yield COURSES.sample(group.courses_count, group=group_id)
+    yield USERS_WITHOUT_ACTIVITY.sample(len(statistics.users_without_activity), group=group_id)
+    yield USERS_WITHOUT_RESULTS.sample(len(statistics.users_without_results), group=group_id)
 
 
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
@@ -86,7 +89,7 @@ async def _read(client: Client, group: Group) -> list[Sample]:
         statistics = await client.get_as(GroupStatistics, STATISTICS_ENDPOINT, ids={"group": group.id})
     except NotFoundError:
         return []
-    return group_samples(group, statistics)
+    return list(group_samples(group, statistics))
 
 
 async def ask(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:

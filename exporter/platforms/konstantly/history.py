@@ -8,11 +8,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from exporter.api.client import Client
 from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count
+from exporter.api.unreadable import OrUnknown
 from exporter.errors import NotFoundError
 from exporter.history import (
     ALWAYS_MS,
@@ -43,21 +44,25 @@ class DatedCourse(Course, kw_only=True, rename="camel"):
     """A course with what only its history needs; dates are Unix seconds, 0 or null for what has not happened."""
 
     created_at: Count
-    published_at: Count | None = None
+    published_at: OrUnknown[Count | None] = None
 
     @property
     def published_ms(self) -> int | None:
         """When it was published, not before it was made."""
-        return max(self.published_at, self.created_at) * MS_PER_SECOND if self.published_at else None
+        return (
+            max(self.published_at, self.created_at) * MS_PER_SECOND
+            if isinstance(self.published_at, int) and self.published_at
+            else None
+        )
 
 
 class DatedAssignment(Assignment, kw_only=True, rename="camel"):
     """An assignment with what only its history needs; dates are Unix seconds, 0 or null for what has not happened."""
 
     assigned_at: Count
-    started_at: Count | None = None
-    deadline_at: Count | None = None
-    finished_at: Count | None = None
+    started_at: OrUnknown[Count | None] = None
+    deadline_at: OrUnknown[Count | None] = None
+    finished_at: OrUnknown[Count | None] = None
 
     def state_at(self, second: int) -> str:
         """Return one of STATES, as a poll at the time would have."""
@@ -89,7 +94,7 @@ def course_steps(course: DatedCourse, assignments: Iterable[DatedAssignment]) ->
 
     Only the result of an assignment is known of the past, since it is that of its end; the progress is not.
     """
-    changes: list[tuple[int, str, str, float]] = []
+    changes: list[tuple[int, str, str, float | UnsetType]] = []
     for assignment in assignments:
         before = ""
         for second in assignment.changes():
@@ -103,7 +108,9 @@ def course_steps(course: DatedCourse, assignments: Iterable[DatedAssignment]) ->
         for _, before, state, result_percent in group:
             tally.learners[before] -= before != ""
             tally.learners[state] += 1
-            tally.result_percent += result_percent if state == "finished" != before else 0
+            if state == "finished" != before and result_percent is not UNSET:
+                tally.results += 1
+                tally.result_percent += result_percent
         snapshots.append((max(second, course.created_at) * MS_PER_SECOND, _known_samples(course, tally)))
     return stepped(snapshots)
 

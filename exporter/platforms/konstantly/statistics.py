@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from exporter.api.client import Client
 from exporter.api.reply import Count, Percent
+from exporter.api.unreadable import OrUnknown
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
@@ -62,8 +63,8 @@ class Totals(Struct, rename="camel"):
 class Leader(Struct, gc=False, rename="camel"):
     """A top performer, without who it is; `result_value` is in percent."""
 
-    courses_count: Count
-    result_value: Percent
+    courses_count: OrUnknown[Count]
+    result_value: OrUnknown[Percent]
 
 
 class UnassignedCourse(Struct, gc=False, rename="camel"):
@@ -98,10 +99,12 @@ def statistics_samples(reply: Statistics) -> list[Sample]:
 
 
 def leader_samples(leaders: Sequence[Leader]) -> Iterator[Sample]:
-    """Yield two samples per leader, ranked by position."""
+    """Yield up to two samples per leader, ranked by position."""
     for rank, leader in enumerate(leaders, start=1):
-        yield LEADER_COMPLETED_COURSES.sample(leader.courses_count, rank=str(rank))
-        yield LEADER_RESULT_RATIO.sample(leader.result_value / 100, rank=str(rank))
+        if leader.courses_count is not UNSET:
+            yield LEADER_COMPLETED_COURSES.sample(leader.courses_count, rank=str(rank))
+        if leader.result_value is not UNSET:
+            yield LEADER_RESULT_RATIO.sample(leader.result_value / 100, rank=str(rank))
 
 
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:

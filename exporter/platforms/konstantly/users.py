@@ -8,6 +8,7 @@ from msgspec import Struct
 from exporter.api.client import Client
 from exporter.api.pagination import offset_pages
 from exporter.api.reply import Count
+from exporter.api.unreadable import OrUnknown
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
 from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
@@ -16,7 +17,8 @@ ENDPOINT = "/users"
 
 ACCOUNTS = Family(
     "konstantly_user_accounts",
-    "Accounts by the alias of their role, which administrators choose, and by whether they are banned. "
+    "Accounts by the alias of their role, which administrators choose (empty if it cannot be read), and by whether "
+    "they are banned. "
     f"Source: GET {ENDPOINT}, by default at most 1 hour old.",
     ("role", "banned"),
 )
@@ -28,13 +30,13 @@ class Role(Struct, gc=False):
 
 class User(Struct, gc=False, rename="camel"):
     id: int | str
-    role: Role | str
+    role: OrUnknown[Role | str]
     is_banned: bool
 
     @property
     def role_alias(self) -> str:
-        """The role's alias, in whichever of the two documented forms it came."""
-        return self.role.alias if isinstance(self.role, Role) else self.role
+        """The role's alias, in whichever of the two documented forms it came, or else empty."""
+        return self.role.alias if isinstance(self.role, Role) else self.role or ""
 
 
 class UsersPage(Struct, rename="camel"):
