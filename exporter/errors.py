@@ -10,7 +10,7 @@ EngagementError
     RateLimitedError       rate_limited      the platform asked us to wait
     UnreachableError       unreachable       no reply: name, connection, TLS, or cut in the middle
     DeadlineError          timeout           no complete reply in time
-    ServerError            server_error      the platform answered 5xx
+    ServerError            server_error      the platform answered 5xx, or failed in its own words
     InvalidResponseError   invalid_response  a reply that is not what the API documents
       TooLargeError                          a body over the target's cap
       BadRequestError                        400: the platform does not take what was asked
@@ -130,13 +130,18 @@ class DeadlineError(CollectError):
 
 
 class ServerError(CollectError):
-    """The platform answered 5xx. `wait_seconds` is the pause that it asked for with that, None without one."""
+    """The platform answered 5xx, or said in a reply that it failed.
+
+    `wait_seconds` is the pause that it asked for with that, None without one.
+    """
 
     state = State.SERVER_ERROR
     remedy = "the fault is on the platform's side; look at its status page if it lasts"
 
-    def __init__(self, message: str, *, status: int, wait_seconds: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, status: int, wait_seconds: float | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
         self.status = status
         self.wait_seconds = wait_seconds
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -20,6 +20,7 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import CoreSchema
 
@@ -197,6 +198,16 @@ class CollectorsSettings(Settings):
 
 OnOff = BeforeValidator(_collector)
 """Annotates a field of a CollectorsSettings, so that `on` and `off` are accepted beside a mapping."""
+
+
+class Choice(Settings):
+    """Which objects of a list have series of their own, by `top` or by `ids`; the others are added up."""
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if {"top", "ids"} <= self.model_fields_set:
+            raise ValueError("give either top or ids, not both")
+        return self
 
 
 class TargetSettings(Settings):

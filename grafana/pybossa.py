@@ -120,6 +120,13 @@ def _contribution() -> Row:
                 Query(total(series("pybossa_contributor_locations"))),
                 no_value="not sent",
             ),
+            stat(
+                "Projects without numbers",
+                "Published projects whose numbers the server has not computed yet: new ones, or all when its scheduler "
+                "is down. Needs the collector projects.",
+                Query(total(series("pybossa_projects_without_statistics"))),
+                colour=Colour.MUTED,
+            ),
             lines(
                 "Task runs per week",
                 "Net change of the number of task runs over seven days, now and a week earlier.",
@@ -176,14 +183,18 @@ def _progress() -> Row:
 
 
 def _projects() -> Row:
+    info = series("pybossa_project_info")
+    others = per(series("pybossa_project_tasks", 'project="other"'), "project")
     return Row(
         "Projects",
         [
             table(
                 "Every project",
-                "One row per published project, by name. The server refreshes these numbers hourly, for popular "
-                "projects every ten minutes; progress is rounded to 1 %. Needs the collector projects.",
-                series("pybossa_project_info"),
+                "One row per published project that has series of its own, by name, and one for all others together: "
+                "by default the 1,000 with the most task runs. The server refreshes these numbers hourly, for popular "
+                "projects every ten minutes; progress is rounded to 1 %. Volunteers of several projects count in each: "
+                "they do not add up. Needs the collector projects.",
+                f'{info} or label_replace({others}, "name", "all other projects", "", "")',
                 {"target": "Target", "name": "Project", "category": "Category"},
                 [
                     Column(

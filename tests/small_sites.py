@@ -125,6 +125,7 @@ _PYBOSSA = {
         "categories": [{"thinking": 4}, {"featured": 1}, {"draft": 1}],
     },
     "/api/category": [{"id": 1, "short_name": "thinking"}],
+    "/api/favorites": [],
     "/api/project": [{"id": 1, "short_name": "galaxy", "name": "Galaxy", "category_id": 1}],
     "/api/projectstats": [
         {

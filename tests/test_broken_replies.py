@@ -175,7 +175,6 @@ ILL: list[tuple[str, str, Path, Any, str]] = [
     ("pybossa/projects", "/api/projectstats", (0, "last_activity"), "yesterday", "is not a time"),
     ("pybossa/projects", "/api/projectstats", (0, "overall_progress"), 1000, "<= 100"),
     ("pybossa/projects", "/api/projectstats", (0, "average_time"), -1, ">= 0"),
-    ("pybossa/queues", "/admin/rq/queues.json", (), {"status": "error"}, "the server reports an error"),
     ("learning360/users", f"{V2}/users", (), {"users": []}, "Expected `array`, got `object`"),
     ("learning360/users", f"{V2}/oauth2/token", ("expires_in",), "soon", "expires_in"),
     ("learning360/projects", f"{V2}/projects", (0, "completed"), "false", "Expected `bool`, got `str`"),

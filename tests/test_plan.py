@@ -28,14 +28,14 @@ def plan_of(keys: str, platform: str = "pybossa") -> TargetPlan:
 
 
 def test_requests_of_a_run_are_spread_over_the_interval() -> None:
-    """One request each quarter of an hour for the totals, one for the rest."""
+    """Each quarter of an hour one request for each kind of totals, and one for what no cache holds."""
     target_plan = plan_of("")
 
     assert [(one.collector, one.interval, one.requests_per_hour) for one in target_plan.collectors] == [
-        ("stats", "15m", 4.0),
-        ("globalstats", "15m", 4.0),
+        ("stats", "15m", 8.0),
+        ("globalstats", "15m", 8.0),
     ]
-    assert target_plan.requests_per_hour == 8.0
+    assert target_plan.requests_per_hour == 16.0
     assert target_plan.budget_per_hour == 7200.0
     assert not target_plan.is_over
 
@@ -48,9 +48,9 @@ def test_a_collector_that_asks_for_many_pages() -> None:
     assert projects.requests_per_run > 10
 
 
-@pytest.mark.parametrize(("interval", "is_over"), [("10s", False), ("9s", True)])
+@pytest.mark.parametrize(("interval", "is_over"), [("20s", False), ("19s", True)])
 def test_the_budget_ends_exactly_where_the_pace_does(interval: str, is_over: bool) -> None:
-    """At one request in ten seconds, one collector may ask every ten seconds, and not every nine."""
+    """At one request in ten seconds, a collector of two requests may run every twenty seconds, and not every 19."""
     target_plan = plan_of(
         f"requests_per_second: 0.1, collectors: {{globalstats: off, stats: {{interval: {interval}}}}}"
     )
@@ -73,15 +73,17 @@ def test_the_plan_in_words() -> None:
     over = list(lines(plan_of("requests_per_second: 0.002")))
 
     assert within[0].startswith("crowd (assuming 1,000 published projects")
-    assert within[1].split() == ["stats", "every", "15m", "1", "requests", "a", "run", "4", "an", "hour"]
-    assert within[3].endswith("8 an hour, 0% of the 7200 that requests_per_second allows: ok")
+    assert within[1].split() == ["stats", "every", "15m", "2", "requests", "a", "run", "8", "an", "hour"]
+    assert within[3].endswith("16 an hour, 0% of the 7200 that requests_per_second allows: ok")
     assert within[4:] == [
+        "  /api/category: at most 2 requests in 15m, 1% of the 300 that the platform allows"
+        " (stats 0%, globalstats 0% if alone): ok",
         "  /api/globalstats: at most 1 requests in 15m, 0% of the 300 that the platform allows"
         " (globalstats 0% if alone): ok",
         "  120 series, max_series is 20000: ok",
     ]
     assert over[3].endswith(
-        "8 an hour, 111% of the 7 that requests_per_second allows: OVER BUDGET: lengthen intervals"
+        "16 an hour, 222% of the 7 that requests_per_second allows: OVER BUDGET: lengthen intervals"
         " or turn collectors off"
     )
 
@@ -103,12 +105,12 @@ targets:
 
 
 def test_the_limit_of_pybossa_is_of_each_endpoint_and_of_the_api_alone() -> None:
-    """In 15 minutes /stats/ is asked 90 times and does not count; /api/projectstats is asked by 15 runs of a minute."""
+    """In 15 minutes /stats/ is asked 90 times and does not count; each time the database is, by a category."""
     target_plan = plan_of("collectors: {stats: {interval: 10s}, globalstats: {interval: 4m}, projects: {interval: 1m}}")
 
     assert {burst.endpoint: (burst.requests, burst.is_over) for burst in target_plan.bursts} == {
         "/api/globalstats": (4, False),
-        "/api/category": (30, False),
+        "/api/category": (90 + 4 + 30, False),
         "/api/project": (165, False),
         "/api/projectstats": (315, True),
     }
@@ -154,14 +156,14 @@ def test_a_platform_without_a_documented_limit_has_no_line_for_it() -> None:
 
 
 def test_what_max_series_will_leave_out_is_what_a_snapshot_leaves_out() -> None:
-    """120 series of the totals, then nine families of 1,000 projects: five have room below 5,500."""
+    """121 series beside, then nine families of 1,000 projects: five have room below 5,500."""
     target_plan = plan_of("max_series: 5500, collectors: {projects: on}")
 
-    assert target_plan.series == 120 + 9_000
+    assert target_plan.series == 121 + 9_000
     assert target_plan.is_over
     *_, last = lines(target_plan)
     assert last == (
-        "  9120 series, max_series is 5500: TOO MANY: left out will be pybossa_project_volunteers (1000),"
+        "  9121 series, max_series is 5500: TOO MANY: left out will be pybossa_project_volunteers (1000),"
         " pybossa_project_progress_ratio (1000), pybossa_project_task_run_seconds (1000),"
         " pybossa_project_last_activity_timestamp_seconds (1000): raise max_series or turn collectors off"
     )

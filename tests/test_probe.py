@@ -18,7 +18,7 @@ from exporter.demo.configuration import configuration
 from exporter.demo.faults import status
 from exporter.demo.organisation import Organisation
 from exporter.demo.server import Demo, Served, serve
-from exporter.errors import NotFoundError, State
+from exporter.errors import ForbiddenError, State
 from exporter.jobs import enabled_collectors, make_clients
 from exporter.platform import installed
 from exporter.platforms.viktor.settings import ADMIN
@@ -66,7 +66,11 @@ async def test_one_request_for_each_endpoint_and_right(site: Demo) -> None:
 
     assert paths(site.konstantly) == [f"/openapi/v1/{name}" for name in ("courses", "groups", "statistics", "users")]
     assert paths(site.viktor) == ["/api/apps/", "/api/statistics/", "/api/statistics/details/audit_events/"]
-    assert paths(site.pybossa) == ["/admin/rq/queues.json", "/api/globalstats", "/api/project", "/stats/"]
+    assert paths(site.pybossa) == [
+        "/admin/rq/queues.json",
+        *(f"/api/{name}" for name in ("category", "favorites", "globalstats", "project")),
+        "/stats/",
+    ]
     assert paths(site.learning360) == [
         *(f"/api/v1/{name}" for name in ("courses", "courses/stats", "groups", "paths", "paths/sessions", "users")),
         "/api/v2/classrooms",
@@ -193,6 +197,8 @@ REPLIES: dict[str, dict[str, tuple[str, str]]] = {
         "/stats/": ("", "pybossa/stats"),
         "/api/globalstats": ("", "pybossa/api_globalstats"),
         "/api/project": ("", "pybossa/api_project"),
+        "/api/category": ("", "pybossa/api_category"),
+        "/api/favorites": ("", "pybossa/api_favorites"),
         "/admin/rq/queues.json": ("administrator", "pybossa/admin_rq_queues"),
     },
     "learning360": {
@@ -388,10 +394,10 @@ async def test_a_probe_asks_the_endpoint_that_it_names(platform: str) -> None:
 
             def handler(request: httpx.Request, paths: list[str] = paths) -> httpx.Response:
                 paths.append(request.url.path)
-                return httpx.Response(404)
+                return httpx.Response(403)
 
             async with fake_client(target, handler).session() as client:
-                with pytest.raises(NotFoundError):
+                with pytest.raises(ForbiddenError):
                     await one.ask(client, target.settings, datetime.now(UTC))
             assert [path.endswith(one.endpoint) for path in paths] == [True]
 
@@ -402,4 +408,4 @@ async def test_a_failure_is_marked() -> None:
     found = [str(one) async for one in probe(target, fake_client(target, lambda _: httpx.Response(404)))]
 
     assert found[0].startswith("t: stats: FAILED: invalid_response: GET /stats/ answered 404; ")
-    assert found[1].startswith("t: credential: ")
+    assert found[-1].startswith("t: credential: ")

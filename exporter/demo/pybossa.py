@@ -40,7 +40,13 @@ _DEFAULT_LIMIT = 20
 _MAXIMUM_LIMIT = 100
 _NOT_COLUMNS = frozenset({"limit", "offset", "last_id", "api_key", "all", "response_format"})
 _OWNER_COLUMNS = ("published", "allow_anonymous_contributors")
-_EXCEPTIONS = {404: "NotFound", 405: "MethodNotAllowed", 415: "AttributeError", 429: "TooManyRequests"}
+_EXCEPTIONS = {
+    401: "Unauthorized",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    415: "AttributeError",
+    429: "TooManyRequests",
+}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -66,6 +72,7 @@ def application(
             Route("/api/globalstats", server.limited("globalstats", server.globalstats), Evidence.RECORDING),
             Route("/api/projectstats", server.limited("projectstats", server.projectstats), Evidence.RECORDING),
             Route("/api/project", server.limited("project", server.project), Evidence.RECORDING),
+            Route("/api/favorites", server.limited("favorites", server.favorites), Evidence.REFERENCE),
             Route("/api/category", server.limited("category", server.category), Evidence.RECORDING),
             Route("/api/task", server.limited("task", server.rows(task_rows)), Evidence.RECORDING),
             Route("/api/taskrun", server.limited("taskrun", server.rows(task_run_rows)), Evidence.RECORDING),
@@ -117,6 +124,11 @@ class _Server:
 
     async def category(self, request: Request) -> Response:
         return JSONResponse(_page(request, [_category_row(request, category) for category in CATEGORIES]))
+
+    async def favorites(self, request: Request) -> Response:
+        if _caller_id(request) is None:
+            raise HTTPException(401, "401 Unauthorized")
+        return JSONResponse([])
 
     def rows(self, page: Callable[[Crowd, datetime, int, int, Callable[[Project], bool]], list[Row]]) -> Endpoint:
         """The endpoint of a list too long to be made for every page of it."""

@@ -53,12 +53,19 @@ def site_statistics(crowd: Crowd, now: datetime) -> dict[str, Any]:
 
 
 def global_statistics(crowd: Crowd, now: datetime) -> dict[str, Any]:
-    """The reply of `/api/globalstats`, where `n_tasks` is the number of task runs that all tasks want."""
+    """The reply of `/api/globalstats`, where `n_tasks` is the number of task runs that all tasks want.
+
+    A category named as a kind of project has the number of that kind.
+    """
     projects, standing = crowd.projects(now), crowd.standing(now)
     wanted = sum(tasks(project, now) * project.n_answers for project in projects)
     n_task_runs = sum(tally.task_runs for tally in standing.projects.values())
     open_projects = [project for project in projects if is_published(project, now)]
     used = Counter(project.category.short_name for project in open_projects)
+    of_kind = {
+        "featured": sum(project.featured for project in open_projects),
+        "draft": len(projects) - len(open_projects),
+    }
     return {
         "n_projects": len(projects),
         "n_users": len(standing.addresses) + len(crowd.users(now)),
@@ -71,9 +78,8 @@ def global_statistics(crowd: Crowd, now: datetime) -> dict[str, Any]:
             if project.id in standing.projects
         ),
         "categories": [
-            *({c.short_name: used[c.short_name]} for c in CATEGORIES if used[c.short_name]),
-            {"featured": sum(project.featured for project in open_projects)},
-            {"draft": len(projects) - len(open_projects)},
+            *({c.short_name: of_kind.get(c.short_name, used[c.short_name])} for c in CATEGORIES if used[c.short_name]),
+            *({kind: number} for kind, number in of_kind.items()),
         ],
     }
 

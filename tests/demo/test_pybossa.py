@@ -77,9 +77,8 @@ async def test_stats_agrees_with_the_raw_data(crowd: Crowd) -> None:
     assert stats["n_draft_projects"] == truth["pybossa_projects", (("status", "draft"),)]
     assert stats["n_tasks"] == truth["pybossa_tasks", ()]
     assert stats["n_task_runs"] == truth["pybossa_task_runs", ()]
-    for rank, project in enumerate(reply["top5_projects_24_hours"], start=1):
-        labels = (("project", project["short_name"]), ("rank", str(rank)))
-        assert project["n_answers"] == truth["pybossa_top_project_task_runs", labels]
+    for project in reply["top5_projects_24_hours"]:
+        assert project["n_answers"] == truth["pybossa_top_project_task_runs", (("project", project["short_name"]),)]
     for rank, user in enumerate(reply["top5_users_24_hours"], start=1):
         assert user["n_answers"] == truth["pybossa_top_user_task_runs", (("rank", str(rank)),)]
 
@@ -113,7 +112,7 @@ async def test_globalstats_agrees_with_the_raw_data(crowd: Crowd) -> None:
     assert featured == {"featured": truth["pybossa_featured_projects", ()]}
     assert draft == {"draft": truth["pybossa_projects", (("status", "draft"),)]}
     named = {name: number for entry in categories for name, number in entry.items()}
-    assert "draft" in named
+    assert named.pop("draft") == draft["draft"]  # a category named as a kind of project has the number of that kind
     for name, number in named.items():
         assert number == truth["pybossa_category_projects", (("category", name),)]
 

@@ -1,4 +1,7 @@
-"""PYBOSSA: replies recorded from a v4.0.3 server on 2026-11-20, and the shapes that other versions send."""
+"""PYBOSSA: replies recorded from a v4.0.3 server on 2026-11-20, and the shapes that other versions send.
+
+The list of favorites was not recorded: it is as the vendor's reference has it.
+"""
 
 import json
 from collections import Counter
@@ -9,9 +12,17 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from exporter.api.client import Access, Client
-from exporter.errors import CollectError, IncompleteError, InvalidResponseError, RedirectError, UnauthorizedError
+from exporter.errors import (
+    CollectError,
+    IncompleteError,
+    InvalidResponseError,
+    RedirectError,
+    ServerError,
+    UnauthorizedError,
+)
 from exporter.metrics import Sample
 from exporter.platforms.pybossa import PLATFORM
 from exporter.platforms.pybossa.settings import PybossaSettings
@@ -38,6 +49,7 @@ class Server:
             "/stats/": recorded("stats"),
             "/api/globalstats": recorded("api_globalstats"),
             "/api/category": recorded("api_category"),
+            "/api/favorites": recorded("api_favorites"),
             "/api/project": recorded("api_project"),
             "/api/projectstats": recorded("api_projectstats"),
             "/admin/rq/queues.json": recorded("admin_rq_queues"),
@@ -104,7 +116,7 @@ async def test_an_empty_server_has_zeros_and_no_top_lists(collect: Collect) -> N
 
     assert {sample.value for sample in samples} == {0.0}
     assert len(samples) == 6
-    assert await collect("projects", server) == []
+    assert [sample.value for sample in await collect("projects", server)] == [0]  # those without statistics
 
 
 async def test_requests_ask_for_json_in_both_ways_and_with_the_right_slashes(collect: Collect) -> None:
@@ -114,7 +126,9 @@ async def test_requests_ask_for_json_in_both_ways_and_with_the_right_slashes(col
 
     assert [str(request.url) for request in server.requests] == [
         "https://crowd.example.org/stats/?response_format=json",
+        "https://crowd.example.org/api/category?limit=1",
         "https://crowd.example.org/api/globalstats",
+        "https://crowd.example.org/api/category?limit=1",
     ]
     assert {request.headers["content-type"] for request in server.requests} == {"application/json"}
 
@@ -132,7 +146,8 @@ async def test_with_a_key_it_is_sent_raw_and_lists_ask_for_the_projects_of_all_o
     await collect("projects", server, api_key="5e6b0ae4")
 
     assert {request.headers["authorization"] for request in server.requests} == {"5e6b0ae4"}
-    assert {request.url.params["all"] for request in server.requests} == {"1"}
+    lists = [request for request in server.requests if request.url.path != "/api/favorites"]
+    assert {request.url.params["all"] for request in lists} == {"1"}
     assert all("5e6b0ae4" not in str(request.url) for request in server.requests)
 
 
@@ -154,8 +169,11 @@ async def test_any_other_redirect_stays_one(collect: Collect) -> None:
 
 async def test_html_with_status_200_is_invalid(collect: Collect) -> None:
     """A proxy that strips Content-Type from requests makes the server answer with its web page."""
+    server = Server()
+    server.replies["/stats/"] = httpx.Response(200, html="<html>")
+
     with pytest.raises(InvalidResponseError, match=r"/stats/: the body is a web page"):
-        await collect("stats", lambda _: httpx.Response(200, html="<html>"))
+        await collect("stats", server)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +235,17 @@ async def test_a_missing_top_list_is_an_error(collect: Collect, key: str) -> Non
         await collect("stats", server)
 
 
+async def test_a_project_keeps_its_series_when_its_rank_changes(collect: Collect) -> None:
+    def named(samples: list[Sample]) -> set[tuple[str, ...]]:
+        return set(values(samples, "pybossa_top_project_task_runs"))
+
+    server = Server()
+    before = named(await collect("stats", server))
+    server.replies["/stats/"]["top5_projects_24_hours"].reverse()
+
+    assert named(await collect("stats", server)) == before
+
+
 async def test_no_more_than_five_ranks_are_exposed(collect: Collect) -> None:
     server = Server()
     server.replies["/stats/"]["top5_users_24_hours"] = [{"n_answers": n} for n in (9, 8, 7, 6, 5, 4)]
@@ -255,13 +284,20 @@ async def test_locations_that_are_no_list_are_an_error(collect: Collect, locatio
         await collect("stats", server)
 
 
-async def test_a_category_may_be_called_as_the_closing_entries_are(collect: Collect) -> None:
+async def test_a_category_called_as_a_closing_entry_has_no_series(collect: Collect) -> None:
+    """By the source of v4.0.3, `n_count` answers for such a name with the number of the closing entry."""
     server = Server()
-    server.replies["/api/globalstats"]["categories"] = [{"draft": 3}, {"featured": 4}, {"featured": 1}, {"draft": 2}]
+    server.replies["/api/globalstats"]["categories"] = [
+        {"draft": 2},
+        {"featured": 1},
+        {"maps": 4},
+        {"featured": 1},
+        {"draft": 2},
+    ]
 
     samples = await collect("globalstats", server)
 
-    assert values(samples, "pybossa_category_projects") == {("draft",): 3, ("featured",): 4}
+    assert values(samples, "pybossa_category_projects") == {("maps",): 4}
     assert values(samples, "pybossa_featured_projects") == {(): 1}
 
 
@@ -310,7 +346,6 @@ async def test_means_and_times_of_projects_without_task_runs_are_absent(collect:
 @pytest.mark.parametrize(
     ("last_activity", "unix_time"),
     [
-        ("0", None),
         (None, None),
         ("2026-11-20T18:38:24.251209", datetime(2026, 11, 20, 18, 38, 24, 251209, UTC).timestamp()),
         ("2026-11-20T18:38:24", datetime(2026, 11, 20, 18, 38, 24, tzinfo=UTC).timestamp()),
@@ -326,6 +361,92 @@ async def test_last_activity_is_utc_and_absent_when_unset(
     expected = {} if unix_time is None else {("1",): unix_time}
     samples = await collect("projects", server)
     assert values(samples, "pybossa_project_last_activity_timestamp_seconds") == expected
+
+
+async def test_a_row_that_the_server_never_computed_has_no_numbers_and_is_counted(collect: Collect) -> None:
+    """The recorded row of project 5: zeros and a `last_activity` of "0"; it is a draft there, and published here."""
+    server = Server()
+    never = next(row for row in recorded("api_projectstats") if row["last_activity"] == "0")
+    server.replies["/api/projectstats"][0] = {**never, "id": 1, "project_id": 1}
+    del server.replies["/api/projectstats"][1]  # nor is there any row of project 2
+
+    samples = await collect("projects", server)
+
+    assert values(samples, "pybossa_projects_without_statistics") == {(): 2}
+    assert {labels[0] for labels in values(samples, "pybossa_project_info")} == {"1", "2", "3", "6"}
+    numbers = [one for one in samples if one.family.labels == ("project",)]
+    assert {one.labels for one in numbers} == {("3",), ("6",)}
+    assert values(samples, "pybossa_project_tasks") == {("3",): 5, ("6",): 1}
+
+
+async def test_the_last_activity_of_a_project_without_task_runs_is_a_default(collect: Collect) -> None:
+    server = Server()
+    server.replies["/api/projectstats"][0] |= {"n_task_runs": 0, "last_activity": "2026-11-20T18:38:24"}
+
+    samples = await collect("projects", server)
+
+    assert ("1",) not in values(samples, "pybossa_project_last_activity_timestamp_seconds")
+
+
+async def test_projects_beyond_the_top_are_added_up(collect: Collect) -> None:
+    """By task runs of all time: 33, 14, 11 and 0 on the recorded server."""
+    samples = await collect("projects", Server(), collectors={"projects": {"top": 1}})
+
+    assert set(values(samples, "pybossa_project_info")) == {("1", "galaxy", "Galaxy Counter", "thinking")}
+    others = {
+        one.family.name.removeprefix("pybossa_project_"): one.value for one in samples if one.labels == ("other",)
+    }
+    assert others == {
+        "tasks": 8 + 5 + 1,
+        "completed_tasks": 6,
+        "task_runs": 14 + 11,
+        "results": 0,
+        "volunteers": 3 + 4,
+        "progress_ratio": 6 / 14,
+        "task_run_seconds": pytest.approx((14 * 0.009835 + 11 * 0.019222) / 25),
+        "last_activity_timestamp_seconds": datetime(2026, 11, 20, 18, 48, 39, 950444, UTC).timestamp(),
+    }
+
+
+@pytest.mark.parametrize("choice", [{"top": 1}, {"top": 3}, {"top": 4}, {"ids": [2]}, {"ids": [6, 99]}, {"ids": [4]}])
+async def test_sums_over_projects_are_the_whole_whatever_is_chosen(collect: Collect, choice: dict[str, Any]) -> None:
+    every = await collect("projects", Server())
+    chosen = await collect("projects", Server(), collectors={"projects": choice})
+
+    for name in ("tasks", "completed_tasks", "task_runs", "results", "volunteers"):
+        whole = sum(values(every, f"pybossa_project_{name}").values())
+        assert sum(values(chosen, f"pybossa_project_{name}").values()) == whole
+
+
+async def test_listed_projects_have_series_of_their_own_if_they_are_published(collect: Collect) -> None:
+    samples = await collect("projects", Server(), collectors={"projects": {"ids": [6, 4, 99]}})
+
+    assert set(values(samples, "pybossa_project_tasks")) == {("6",), ("other",)}
+
+
+async def test_what_nobody_knows_ranks_last_and_is_in_no_sum(collect: Collect) -> None:
+    server = Server()
+    server.replies["/api/projectstats"][0] |= {"n_tasks": 0, "n_task_runs": 0, "last_activity": "0"}
+
+    samples = await collect("projects", server, collectors={"projects": {"top": 3}})
+
+    assert set(values(samples, "pybossa_project_tasks")) == {("2",), ("3",), ("6",)}
+    assert values(samples, "pybossa_projects_without_statistics") == {(): 1}
+
+
+async def test_5000_projects_stay_within_the_series_of_a_target(collect: Collect) -> None:
+    server = Server()
+    project, row = recorded("api_project")[0], recorded("api_projectstats")[0]
+    server.replies["/api/project"] = [{**project, "id": number} for number in range(1, 5001)]
+    server.replies["/api/projectstats"] = [
+        {**row, "id": n, "project_id": n, "n_task_runs": n % 700} for n in range(1, 5001)
+    ]
+
+    samples = await collect("projects", server)
+
+    assert len(samples) < settings().max_series / 2
+    assert sum(values(samples, "pybossa_project_tasks").values()) == 5000 * 12
+    assert len(values(samples, "pybossa_project_tasks")) == 1001
 
 
 async def test_last_activity_that_is_no_time_is_an_error_that_does_not_repeat_it(collect: Collect) -> None:
@@ -377,14 +498,47 @@ async def test_a_server_that_ignores_last_id_is_incomplete(collect: Collect) -> 
         await collect("projects", circular)
 
 
-async def test_queues_that_the_server_cannot_tell_are_an_error_with_the_remedy(collect: Collect) -> None:
+async def test_queues_that_the_server_cannot_tell_are_its_error_with_the_remedy(collect: Collect) -> None:
+    """Seen on a real server both with Redis stopped and without a REDIS_URL."""
     server = Server()
     server.replies["/admin/rq/queues.json"] = {"status": "error"}
 
-    with pytest.raises(InvalidResponseError, match=r"queues\.json: .*reports an error") as caught:
+    with pytest.raises(ServerError, match=r"queues\.json .*cannot reach Redis, or its REDIS_URL is unset") as caught:
         await collect("queues", server)
 
     assert "REDIS_URL" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["stats", "globalstats"])
+async def test_a_dead_database_shows_although_totals_come_from_a_cache(collect: Collect, name: str) -> None:
+    """Seen on a real server: with PostgreSQL stopped both totals go on with 200, and every list answers 500."""
+    server = Server()
+    server.replies["/api/category"] = httpx.Response(500, json={"status": "failed"})
+
+    with pytest.raises(ServerError, match="GET /api/category answered 500") as caught:
+        await collect(name, server)
+
+    assert "the server's own log" in caught.value.remedy
+    assert "status page" not in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["stats", "globalstats", "projects"])
+async def test_a_wrong_key_shows_although_the_server_takes_it_for_none(collect: Collect, name: str) -> None:
+    server = Server()
+    server.replies["/api/favorites"] = httpx.Response(401, json={"status": "failed", "status_code": 401})
+
+    with pytest.raises(UnauthorizedError, match="GET /api/favorites answered 401") as caught:
+        await collect(name, server, api_key="wrong")
+
+    assert "does not know the API key" in caught.value.remedy
+    await collect(name, server)  # nobody asks for favorites without a key
+
+
+async def test_a_server_of_before_favorites_is_read_with_a_key_too(collect: Collect) -> None:
+    server = Server()
+    server.replies["/api/favorites"] = httpx.Response(404, json={"status": "failed"})
+
+    assert await collect("stats", server, api_key="k") == await collect("stats", Server())
 
 
 async def test_queues_refused_with_a_web_page_are_unauthorized(collect: Collect) -> None:
@@ -470,6 +624,14 @@ async def test_a_missing_key_is_invalid_and_names_endpoint_and_key(
     assert str(key) in str(caught.value)
 
 
+def test_either_the_top_or_ids_of_projects_are_chosen() -> None:
+    for choice in ({"top": 5, "ids": [1]}, {"top": 0}, {"ids": []}, {"ids": [0]}):
+        with pytest.raises(ValidationError):
+            settings(collectors={"projects": choice})
+    assert settings(collectors={"projects": {"ids": [3]}}).collectors.projects.ids == (3,)
+    assert settings().collectors.projects.top == 1000
+
+
 def test_queues_without_a_key_are_a_problem() -> None:
     assert list(settings(collectors={"queues": True}).problems()) == [
         ("collectors.queues", "needs an administrator's key; give api_key_file or api_key, or turn queues off")
@@ -485,14 +647,37 @@ def test_defaults_are_those_of_the_metric_contract() -> None:
     } == {"stats": (True, 15), "globalstats": (True, 15), "projects": (False, 60), "queues": (False, 5)}
 
 
+@pytest.mark.parametrize("keys", [{}, {"api_key": "k"}])
+@pytest.mark.parametrize("name", ["stats", "globalstats"])
+async def test_planned_requests_for_totals_count_the_checks(collect: Collect, name: str, keys: dict[str, str]) -> None:
+    server = Server()
+    await collect(name, server, **keys)
+
+    asked = Counter(request.url.path for request in server.requests)
+    assert COLLECTORS[name].planned_requests(settings(**keys)) == asked
+
+
 async def test_planned_requests_are_those_of_a_site_of_the_planned_size(collect: Collect) -> None:
     server = Server()
     project, row = recorded("api_project")[0], recorded("api_projectstats")[0]
     server.replies["/api/project"] = [{**project, "id": number} for number in range(1, 1001)]
     server.replies["/api/projectstats"] = [{**row, "id": n, "project_id": n} for n in range(1, 2001)]
 
-    samples = await collect("projects", server)
+    samples = await collect("projects", server, api_key="k")
 
     asked = Counter(request.url.path for request in server.requests)
-    assert COLLECTORS["projects"].planned_requests(settings()) == asked
+    assert COLLECTORS["projects"].planned_requests(settings(api_key="k")) == asked
     assert COLLECTORS["projects"].planned_series(settings()) == Counter(sample.family for sample in samples)
+
+
+@pytest.mark.parametrize("choice", [{"top": 999}, {"top": 5}, {"ids": [3, 4]}])
+async def test_planned_series_heed_the_choice_of_projects(collect: Collect, choice: dict[str, Any]) -> None:
+    server = Server()
+    project, row = recorded("api_project")[0], recorded("api_projectstats")[0]
+    server.replies["/api/project"] = [{**project, "id": number} for number in range(1, 1001)]
+    server.replies["/api/projectstats"] = [{**row, "id": n, "project_id": n} for n in range(1, 1001)]
+
+    samples = await collect("projects", server, collectors={"projects": choice})
+
+    planned = COLLECTORS["projects"].planned_series(settings(collectors={"projects": choice}))
+    assert planned == Counter(sample.family for sample in samples)

@@ -31,6 +31,7 @@ def expected(crowd: Crowd, now: datetime, *, locs: bool = False) -> Samples:
         if is_published(project, now):
             own = [run for run in runs if run.project.id == project.id]
             samples |= {**_project(project, now, own), **_info(project)}
+    samples[_key("pybossa_projects_without_statistics")] = 0  # the job passes over drafts only
     if locs:
         samples[_key("pybossa_contributor_locations")] = len(locations(crowd, now))
     return samples
@@ -59,10 +60,7 @@ def _stats(crowd: Crowd, now: datetime, runs: list[TaskRun]) -> Samples:
 def _top_projects(today: list[TaskRun]) -> Samples:
     short_names = {run.project.id: run.project.short_name for run in today}
     ranked = _ranked(Counter(run.project.id for run in today))
-    return {
-        _key("pybossa_top_project_task_runs", rank=str(rank), project=short_names[key]): number
-        for rank, (key, number) in enumerate(ranked, start=1)
-    }
+    return {_key("pybossa_top_project_task_runs", project=short_names[key]): number for key, number in ranked}
 
 
 def _top_users(crowd: Crowd, now: datetime, today: list[TaskRun]) -> Samples:
@@ -93,7 +91,7 @@ def _globalstats(crowd: Crowd, now: datetime, runs: list[TaskRun]) -> Samples:
         **{
             _key("pybossa_category_projects", category=category.short_name): categories[category.short_name]
             for category in CATEGORIES
-            if categories[category.short_name]
+            if categories[category.short_name] and category.short_name not in ("featured", "draft")
         },
     }
 

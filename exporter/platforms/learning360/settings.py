@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from exporter.api.auth import ClientCredentials, HeaderKey
 from exporter.api.client import Access
-from exporter.settings import CollectorSettings, CollectorsSettings, FilePath, OnOff, Secret, Settings, TargetSettings
+from exporter.settings import Choice, CollectorSettings, CollectorsSettings, FilePath, OnOff, Secret, TargetSettings
 
 V1_KEYS = ("company_id", "api_key", "api_key_file")
 V2_KEYS = ("client_id", "client_secret", "client_secret_file")
@@ -18,19 +18,13 @@ Identifier = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,100}$")]
 Switch = Annotated[CollectorSettings, OnOff]
 
 
-class CourseChoice(Settings):
+class CourseChoice(Choice):
     """Which courses have series of their own; the others are added up."""
 
     top: int = Field(
         100, ge=1, description="number of courses: those with the most attempts active in the last 30 days"
     )
     ids: tuple[Identifier, ...] | None = Field(None, min_length=1, description="ids of the courses, instead of top")
-
-    @model_validator(mode="after")
-    def _either(self) -> "CourseChoice":
-        if {"top", "ids"} <= self.model_fields_set:
-            raise ValueError("give either top or ids, not both")
-        return self
 
 
 class AttemptsSettings(CollectorSettings):

@@ -20,7 +20,7 @@ from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Sp
 from exporter.metrics import Family
 from exporter.platform import History, no_history
 from exporter.platforms.pybossa import projects, server
-from exporter.platforms.pybossa.access import signed_in
+from exporter.platforms.pybossa.access import explained
 from exporter.platforms.pybossa.projects import PAGE_SIZE
 from exporter.platforms.pybossa.server import Stats, stats_samples
 from exporter.platforms.pybossa.settings import PybossaSettings
@@ -69,7 +69,7 @@ async def read_totals(
         params["all"] = 1
     tasks: list[tuple[int, int]] = []
     runs_ms = array("q")
-    with signed_in():
+    with explained():
         async for task_rows in keyset_pages(client, TASK, list[Task], lambda row: row.id, params):
             tasks += [(milliseconds(row.created, TASK, "created"), row.n_answers) for row in task_rows]
         async for run_rows in keyset_pages(client, TASK_RUN, list[TaskRun], lambda row: row.id, params):

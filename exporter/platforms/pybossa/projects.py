@@ -1,6 +1,7 @@
 """The published projects of a PYBOSSA server, each with its numbers."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -12,23 +13,35 @@ from exporter.api.reply import Count, Percent
 from exporter.errors import InvalidResponseError
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
-from exporter.platforms.pybossa.access import signed_in
-from exporter.platforms.pybossa.settings import PybossaSettings, recorded
+from exporter.platforms.pybossa.access import CATEGORY, FAVORITES, ask_key, explained, planned_key
+from exporter.platforms.pybossa.settings import FAVORITES_BASIS, ProjectsSettings, PybossaSettings, recorded
 
 PROJECT = "/api/project"
 PROJECTSTATS = "/api/projectstats"
-CATEGORY = "/api/category"
 
 PAGE_SIZE = 100
 
+OTHER = "other"
+"""Label value of the projects that have no series of their own."""
+
+NEVER = "0"
+"""The `last_activity` of a row that the server's jobs have not computed yet; all numbers beside it are zeros."""
+
 _PROJECT = ("project",)
 _BY_JOBS = (
-    "Published projects only. From /api/projectstats, refreshed by the server's jobs hourly, popular ones every 10 min."
+    "Published projects only, absent until the server has computed it. From /api/projectstats, refreshed by the "
+    "server's jobs hourly, popular ones every 10 min."
 )
 
+PROJECTS_WITHOUT_STATISTICS = Family(
+    "pybossa_projects_without_statistics",
+    "Published projects whose numbers the server has not computed yet: new ones, or all when its scheduler is down. "
+    "Their series are absent, and other is without them. From /api/projectstats, as of the poll.",
+)
 PROJECT_INFO = info(
     "pybossa_project_info",
-    "A published project; category is its category's short name. From /api/project and /api/category, as of the poll.",
+    "A published project that has series of its own; category is its category's short name. From /api/project and "
+    "/api/category, as of the poll.",
     ("project", "short_name", "name", "category"),
 )
 PROJECT_TASKS = Family("pybossa_project_tasks", f"Tasks of the project. {_BY_JOBS}", _PROJECT)
@@ -41,22 +54,25 @@ PROJECT_RESULTS = Family(
 )
 PROJECT_VOLUNTEERS = Family(
     "pybossa_project_volunteers",
-    f"Users, anonymous ones included, who contributed to the project. {_BY_JOBS}",
+    "Users, anonymous ones included, who contributed to the project; those with only an external id are not counted by "
+    "the server. Projects share users, so do not add up; other, which is a sum, counts a user in each of its projects. "
+    + _BY_JOBS,
     _PROJECT,
 )
 PROJECT_PROGRESS_RATIO = Family(
     "pybossa_project_progress_ratio",
-    f"Progress, 0 to 1; rounded by the server to 0.01, so 1 does not prove completeness. {_BY_JOBS}",
+    "Progress, 0 to 1; rounded by the server to 0.01, so 1 does not prove completeness. That of other is its completed "
+    f"tasks over its tasks. {_BY_JOBS}",
     _PROJECT,
 )
 PROJECT_TASK_RUN_SECONDS = Family(
     "pybossa_project_task_run_seconds",
-    f"Mean duration of a task run of the project; absent without task runs. {_BY_JOBS}",
+    f"Mean duration of a task run of the project, or of all task runs of other; absent without task runs. {_BY_JOBS}",
     _PROJECT,
 )
 PROJECT_LAST_ACTIVITY = Family(
     "pybossa_project_last_activity_timestamp_seconds",
-    f"Time of the newest task run of the project; absent without one. {_BY_JOBS}",
+    f"Time of the newest task run of the project, or of other; absent without one. {_BY_JOBS}",
     _PROJECT,
 )
 
@@ -92,7 +108,7 @@ class ProjectStats(Struct, gc=False):
     last_activity: str | None
 
 
-def project_info(project: Project, category_names: dict[int, str]) -> Sample:
+def project_info(project: Project, category_names: Mapping[int, str]) -> Sample:
     """Map a project; a category that is unset or unknown is the empty string."""
     category = "" if project.category_id is None else category_names.get(project.category_id, "")
     return PROJECT_INFO.sample(
@@ -101,18 +117,40 @@ def project_info(project: Project, category_names: dict[int, str]) -> Sample:
 
 
 def project_samples(stats: ProjectStats) -> Iterator[Sample]:
-    """Map a row of /api/projectstats; the mean duration of 0 that stands there without any task run is left out."""
+    """Map a row that the server has computed; what it says of task runs that are not there is left out."""
     project = str(stats.project_id)
-    yield PROJECT_TASKS.sample(stats.n_tasks, project=project)
-    yield PROJECT_COMPLETED_TASKS.sample(stats.n_completed_tasks, project=project)
-    yield PROJECT_TASK_RUNS.sample(stats.n_task_runs, project=project)
-    yield PROJECT_RESULTS.sample(stats.n_results, project=project)
-    yield PROJECT_VOLUNTEERS.sample(stats.n_volunteers, project=project)
+    yield from _count_samples(project, (stats,))
     yield PROJECT_PROGRESS_RATIO.sample(stats.overall_progress / 100, project=project)
-    if stats.n_task_runs:
-        yield PROJECT_TASK_RUN_SECONDS.sample(stats.average_time, project=project)
-    if stats.last_activity not in (None, "0"):
-        yield PROJECT_LAST_ACTIVITY.sample(_unix_time(stats.last_activity), project=project)
+    yield from _task_run_samples(project, (stats,))
+
+
+def other_samples(rows: Sequence[ProjectStats]) -> Iterator[Sample]:
+    """Add up the rows of several projects that the server has computed."""
+    yield from _count_samples(OTHER, rows)
+    if tasks := sum(row.n_tasks for row in rows):
+        yield PROJECT_PROGRESS_RATIO.sample(sum(row.n_completed_tasks for row in rows) / tasks, project=OTHER)
+    yield from _task_run_samples(OTHER, rows)
+
+
+def _count_samples(project: str, rows: Sequence[ProjectStats]) -> Iterator[Sample]:
+    yield PROJECT_TASKS.sample(sum(row.n_tasks for row in rows), project=project)
+    yield PROJECT_COMPLETED_TASKS.sample(sum(row.n_completed_tasks for row in rows), project=project)
+    yield PROJECT_TASK_RUNS.sample(sum(row.n_task_runs for row in rows), project=project)
+    yield PROJECT_RESULTS.sample(sum(row.n_results for row in rows), project=project)
+    yield PROJECT_VOLUNTEERS.sample(sum(row.n_volunteers for row in rows), project=project)
+
+
+def _task_run_samples(project: str, rows: Sequence[ProjectStats]) -> Iterator[Sample]:
+    """Map means and times, which without task runs are only what the server's database fills in."""
+    active = [row for row in rows if row.n_task_runs]
+    if not active:
+        return
+    seconds = math.fsum(row.average_time * row.n_task_runs for row in active)
+    mean_seconds = active[0].average_time if len(active) == 1 else seconds / sum(row.n_task_runs for row in active)
+    yield PROJECT_TASK_RUN_SECONDS.sample(mean_seconds, project=project)
+    times = [_unix_time(row.last_activity) for row in active if row.last_activity is not None]
+    if times:
+        yield PROJECT_LAST_ACTIVITY.sample(max(times), project=project)
 
 
 def _unix_time(text: str) -> float:
@@ -121,6 +159,37 @@ def _unix_time(text: str) -> float:
     except ValueError:
         raise InvalidResponseError(f"GET {PROJECTSTATS}: `$[...].last_activity` is not a time") from None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def chosen_projects(task_runs: Mapping[int, int], choice: ProjectsSettings) -> set[int]:
+    """Return the ids of the projects with series of their own: the listed ones, else those with most task runs.
+
+    `task_runs` has those of every published project by id, -1 where nobody knows them.
+    """
+    if choice.ids is not None:
+        return task_runs.keys() & set(choice.ids)
+    return set(sorted(task_runs, key=lambda project: (-task_runs[project], project))[: choice.top])
+
+
+def published_samples(
+    projects: Sequence[Project],
+    statistics: Iterable[ProjectStats],
+    category_names: Mapping[int, str],
+    choice: ProjectsSettings,
+) -> list[Sample]:
+    """Map the published projects; those that are not chosen are added up, so that sums over projects are the whole."""
+    known = {row.project_id: row for row in statistics if row.last_activity != NEVER}
+    task_runs = {one.id: known[one.id].n_task_runs if one.id in known else -1 for one in projects}
+    own = chosen_projects(task_runs, choice)
+    samples = [PROJECTS_WITHOUT_STATISTICS.sample(sum(one.id not in known for one in projects))]
+    samples += [project_info(one, category_names) for one in projects if one.id in own]
+    for one in projects:
+        if one.id in own and one.id in known:
+            samples += project_samples(known[one.id])
+    others = [known[one.id] for one in projects if one.id not in own and one.id in known]
+    if others:
+        samples += other_samples(others)
+    return samples
 
 
 def list_params(settings: PybossaSettings, limit: int) -> dict[str, str | int]:
@@ -132,31 +201,27 @@ def list_params(settings: PybossaSettings, limit: int) -> dict[str, str | int]:
 async def collect_projects(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
     """Read all published projects and the numbers of these; /api/projectstats has rows of drafts too."""
     params = list_params(settings, PAGE_SIZE)
-    samples: list[Sample] = []
-    published: set[int] = set()
     category_names: dict[int, str] = {}
-    with signed_in():
+    projects: list[Project] = []
+    statistics: list[ProjectStats] = []
+    await ask_key(client, settings, now)
+    with explained():
         async for categories in keyset_pages(client, CATEGORY, list[Category], _id, params):
             category_names.update((category.id, category.short_name) for category in categories)
-        async for projects in keyset_pages(client, PROJECT, list[Project], _id, {**params, "published": "true"}):
-            published.update(project.id for project in projects)
-            samples += [project_info(project, category_names) for project in projects]
+        async for page in keyset_pages(client, PROJECT, list[Project], _id, {**params, "published": "true"}):
+            projects += page
         async for rows in keyset_pages(client, PROJECTSTATS, list[ProjectStats], _id, params):
-            samples += _published_samples(rows, published)
-    return samples
+            statistics += rows
+    return published_samples(projects, statistics, category_names, settings.collectors.projects)
 
 
 def _id(row: Category | Project | ProjectStats) -> int:
     return row.id
 
 
-def _published_samples(rows: Iterable[ProjectStats], published: set[int]) -> list[Sample]:
-    return [sample for row in rows if row.project_id in published for sample in project_samples(row)]
-
-
 async def ask(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
     """Read one project."""
-    with signed_in():
+    with explained():
         await client.get_as(list[Project], PROJECT, params={**list_params(settings, 1), "published": "true"})
     return []
 
@@ -173,15 +238,24 @@ PROJECT_FAMILIES = (
     PROJECT_LAST_ACTIVITY,
 )
 
+
+def _planned_series(settings: PybossaSettings) -> dict[Family, int]:
+    """Count the series of 1,000 projects, of which those that are not chosen have one together."""
+    choice = settings.collectors.projects
+    own = min(1_000, choice.top if choice.ids is None else len(choice.ids))
+    numbers = own if own == 1_000 else own + 1
+    return {PROJECTS_WITHOUT_STATISTICS: 1, **dict.fromkeys(PROJECT_FAMILIES, numbers), PROJECT_INFO: own}
+
+
 PROJECTS_COLLECTOR = Collector(
     "projects",
-    PROJECT_FAMILIES,
+    (PROJECTS_WITHOUT_STATISTICS, *PROJECT_FAMILIES),
     timedelta(hours=1),
     collect_projects,
-    (Probe(PROJECT, ask),),
+    (Probe(FAVORITES, ask_key), Probe(PROJECT, ask)),
     # pages of categories, projects and their numbers, each walk with its empty page at the end
-    planned_requests=lambda _: {CATEGORY: 2, PROJECT: 11, PROJECTSTATS: 21},
-    planned_series=lambda _: dict.fromkeys(PROJECT_FAMILIES, 1_000),
+    planned_requests=lambda settings: {**planned_key(settings), CATEGORY: 2, PROJECT: 11, PROJECTSTATS: 21},
+    planned_series=_planned_series,
     enabled=False,
-    bases=(recorded(CATEGORY), recorded(PROJECT), recorded(PROJECTSTATS)),
+    bases=(recorded(CATEGORY), recorded(PROJECT), recorded(PROJECTSTATS), FAVORITES_BASIS),
 )

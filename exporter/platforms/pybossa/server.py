@@ -9,11 +9,18 @@ from msgspec import Meta, Struct
 
 from exporter.api.client import Client
 from exporter.api.reply import Count
-from exporter.errors import InvalidResponseError, UnauthorizedError
+from exporter.errors import InvalidResponseError, ServerError, UnauthorizedError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
-from exporter.platforms.pybossa.access import signed_in
-from exporter.platforms.pybossa.settings import PybossaSettings, recorded
+from exporter.platforms.pybossa.access import (
+    CATEGORY,
+    FAVORITES,
+    ask_database,
+    ask_key,
+    explained,
+    planned_key,
+)
+from exporter.platforms.pybossa.settings import FAVORITES_BASIS, PybossaSettings, recorded
 
 T = TypeVar("T")
 
@@ -32,7 +39,7 @@ _GLOBALSTATS_AGE = "From /api/globalstats, which the server caches: up to 24 h o
 USERS = Family(
     "pybossa_users",
     "Users: authenticated are all accounts, anonymous the distinct (anonymised) addresses that ever sent a task run. "
-    + _STATS_AGE,
+    f"Contributors with only an external id are not counted by the server. {_STATS_AGE}",
     ("kind",),
 )
 PROJECTS = Family("pybossa_projects", f"Projects, drafts included. {_STATS_AGE}", ("status",))
@@ -40,8 +47,9 @@ TASKS = Family("pybossa_tasks", f"Tasks, those of drafts included. {_STATS_AGE}"
 TASK_RUNS = Family("pybossa_task_runs", f"Task runs (answers given), those of drafts included. {_STATS_AGE}")
 TOP_PROJECT_TASK_RUNS = Family(
     "pybossa_top_project_task_runs",
-    f"Task runs of the five projects with the most on the UTC day of the server's computation. {_STATS_AGE}",
-    ("rank", "project"),
+    "Task runs of the five projects with the most on the UTC day of the server's computation, by short name. "
+    + _STATS_AGE,
+    ("project",),
 )
 TOP_USER_TASK_RUNS = Family(
     "pybossa_top_user_task_runs",
@@ -64,7 +72,9 @@ PENDING_TASK_RUNS = Family(
 )
 CATEGORY_PROJECTS = Family(
     "pybossa_category_projects",
-    "Published projects without a password, by short name of the category. From /api/globalstats: up to 1 h old.",
+    "Published projects without a password, by short name of the category. A category named featured or draft has no "
+    "series: the server tells the number of all featured projects or drafts for it. "
+    "From /api/globalstats: up to 1 h old.",
     ("category",),
 )
 FEATURED_PROJECTS = Family("pybossa_featured_projects", "Featured projects. From /api/globalstats: up to 75 min old.")
@@ -179,8 +189,8 @@ def _total(key: str, value: int | None, chart: Chart, label: str) -> int:
 def _top_samples(stats: Stats) -> Iterator[Sample]:
     projects = _either(stats.top5_projects_24_hours, stats.top_5_projects_24_hours, "top5_projects_24_hours")
     users = _either(stats.top5_users_24_hours, stats.top_5_users_24_hours, "top5_users_24_hours")
-    for rank, project in enumerate(projects[:TOP], start=1):
-        yield TOP_PROJECT_TASK_RUNS.sample(project.n_answers, rank=str(rank), project=project.short_name)
+    for project in projects[:TOP]:
+        yield TOP_PROJECT_TASK_RUNS.sample(project.n_answers, project=project.short_name)
     for rank, user in enumerate(users[:TOP], start=1):
         yield TOP_USER_TASK_RUNS.sample(user.n_answers, rank=str(rank))
 
@@ -205,14 +215,19 @@ def _location_samples(locations: list[msgspec.Raw] | str | None) -> Iterator[Sam
 def globalstats_samples(stats: GlobalStats) -> list[Sample]:
     """Map /api/globalstats. Raises InvalidResponseError unless `categories` ends with the featured and draft entries.
 
-    A category may itself be called "featured" or "draft", so only the last two entries are taken for these.
+    A category may itself be called "featured" or "draft". The server then counts all projects of that kind for it, not
+    those of the category, so only the last two entries are taken.
     """
     samples = [RESULTS.sample(stats.n_results), PENDING_TASK_RUNS.sample(stats.n_pending_tasks)]
     if stats.n_tasks is not None:
         samples.append(REQUESTED_TASK_RUNS.sample(stats.n_tasks))
     match [entry for category in stats.categories for entry in category.items()]:
         case [*categories, ("featured", featured), ("draft", _)]:
-            samples += [CATEGORY_PROJECTS.sample(projects, category=name) for name, projects in categories]
+            samples += [
+                CATEGORY_PROJECTS.sample(projects, category=name)
+                for name, projects in categories
+                if name not in ("featured", "draft")
+            ]
             samples.append(FEATURED_PROJECTS.sample(featured))
         case _:
             raise InvalidResponseError(f"GET {GLOBALSTATS}: `$.categories` does not end with featured and draft")
@@ -220,30 +235,49 @@ def globalstats_samples(stats: GlobalStats) -> list[Sample]:
 
 
 def queue_samples(reply: Queues) -> list[Sample]:
-    """Map the queues. Raises InvalidResponseError for the 200 with which a server says that it cannot tell."""
-    if reply.queues is None:
-        raise InvalidResponseError(
-            f"GET {QUEUES}: `$.queues` is missing{': the server reports an error' if reply.status == 'error' else ''}",
-            remedy="set REDIS_URL in the server's settings, or turn the collector queues off",
+    """Map the queues. Raises ServerError for the 200 with which a server says that it cannot tell."""
+    if reply.status == "error":
+        raise ServerError(
+            f"GET {QUEUES} answered 200 with an error: the server cannot reach Redis, or its REDIS_URL is unset",
+            status=200,
+            remedy="see that Redis runs, set REDIS_URL in the server's settings, or turn the collector queues off",
         )
+    if reply.queues is None:
+        raise InvalidResponseError(f"GET {QUEUES}: `$.queues` is missing")
     return [QUEUE_JOBS.sample(queue.count, queue=queue.name) for queue in reply.queues]
 
 
 async def collect_stats(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
-    """Read /stats/."""
-    with signed_in():
+    """Read /stats/, of a server that is well and knows the key."""
+    samples = await ask_stats(client, settings, now)
+    await ask_key(client, settings, now)
+    await ask_database(client, settings, now)
+    return samples
+
+
+async def ask_stats(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
+    """Read /stats/ alone."""
+    with explained():
         return stats_samples(await client.get_as(Stats, STATS, params={"response_format": "json"}))
 
 
 async def collect_globalstats(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
-    """Read /api/globalstats."""
-    with signed_in():
+    """Read /api/globalstats, of a server that is well and knows the key."""
+    samples = await ask_globalstats(client, settings, now)
+    await ask_key(client, settings, now)
+    await ask_database(client, settings, now)
+    return samples
+
+
+async def ask_globalstats(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
+    """Read /api/globalstats alone."""
+    with explained():
         return globalstats_samples(await client.get_as(GlobalStats, GLOBALSTATS))
 
 
 async def collect_queues(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
     """Read the depth of the job queues. A wrong key and one that is no administrator's are refused alike."""
-    with signed_in():
+    with explained():
         try:
             return queue_samples(await client.get_as(Queues, QUEUES))
         except UnauthorizedError as error:
@@ -251,13 +285,16 @@ async def collect_queues(client: Client, settings: PybossaSettings, now: datetim
             raise
 
 
+_CHECKS = (Probe(FAVORITES, ask_key), Probe(CATEGORY, ask_database))
+
+
 STATS_COLLECTOR = Collector(
     "stats",
     (USERS, PROJECTS, TASKS, TASK_RUNS, TOP_PROJECT_TASK_RUNS, TOP_USER_TASK_RUNS, CONTRIBUTOR_LOCATIONS),
     timedelta(minutes=15),
     collect_stats,
-    (Probe(STATS, collect_stats),),
-    planned_requests=lambda _: {STATS: 1},
+    (Probe(STATS, ask_stats), *_CHECKS),
+    planned_requests=lambda settings: {STATS: 1, **planned_key(settings), CATEGORY: 1},
     planned_series=lambda _: {
         USERS: 2,
         PROJECTS: 2,
@@ -266,7 +303,7 @@ STATS_COLLECTOR = Collector(
         TOP_PROJECT_TASK_RUNS: TOP,
         TOP_USER_TASK_RUNS: TOP,
     },
-    bases=(recorded(STATS),),
+    bases=(recorded(STATS), recorded(CATEGORY), FAVORITES_BASIS),
 )
 
 GLOBALSTATS_COLLECTOR = Collector(
@@ -274,8 +311,8 @@ GLOBALSTATS_COLLECTOR = Collector(
     (RESULTS, REQUESTED_TASK_RUNS, PENDING_TASK_RUNS, CATEGORY_PROJECTS, FEATURED_PROJECTS),
     timedelta(minutes=15),
     collect_globalstats,
-    (Probe(GLOBALSTATS, collect_globalstats),),
-    planned_requests=lambda _: {GLOBALSTATS: 1},
+    (Probe(GLOBALSTATS, ask_globalstats), *_CHECKS),
+    planned_requests=lambda settings: {GLOBALSTATS: 1, **planned_key(settings), CATEGORY: 1},
     planned_series=lambda _: {
         RESULTS: 1,
         REQUESTED_TASK_RUNS: 1,
@@ -283,7 +320,7 @@ GLOBALSTATS_COLLECTOR = Collector(
         CATEGORY_PROJECTS: 100,
         FEATURED_PROJECTS: 1,
     },
-    bases=(recorded(GLOBALSTATS),),
+    bases=(recorded(GLOBALSTATS), recorded(CATEGORY), FAVORITES_BASIS),
 )
 
 QUEUES_COLLECTOR = Collector(

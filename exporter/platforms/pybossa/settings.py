@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from exporter.evidence import Basis, Evidence
-from exporter.settings import CollectorSettings, CollectorsSettings, FilePath, OnOff, TargetSettings
+from exporter.settings import Choice, CollectorSettings, CollectorsSettings, FilePath, OnOff, TargetSettings
 
 
 def recorded(endpoint: str) -> Basis:
@@ -16,7 +16,32 @@ def recorded(endpoint: str) -> Basis:
     )
 
 
+FAVORITES_BASIS = Basis(
+    "/api/favorites",
+    Evidence.REFERENCE,
+    "docs.pybossa.com, API, Favorites; an unmodified PYBOSSA 4.0.3 server answered 401 to a wrong key, 2026-11",
+)
+"""Of the list, only that it is one is taken for granted."""
+
 Switch = Annotated[CollectorSettings, OnOff]
+
+
+class ProjectsSettings(CollectorSettings, Choice):
+    """The collector of published projects, and which of them have series of their own.
+
+    Ten series a project: the default leaves servers of ordinary size without `other`, so that no series comes and goes,
+    and stays within `max_series` on any. Task runs of all time decide, whose ranks hardly ever change.
+    """
+
+    top: int = Field(
+        1000,
+        ge=1,
+        description="number of projects with series of their own: those with the most task runs of all time; the "
+        "others are added up",
+    )
+    ids: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None, min_length=1, description="ids of the projects with series of their own, instead of top"
+    )
 
 
 class PybossaCollectors(CollectorsSettings):
@@ -24,7 +49,7 @@ class PybossaCollectors(CollectorsSettings):
 
     stats: Switch = CollectorSettings()
     globalstats: Switch = CollectorSettings()
-    projects: Switch = CollectorSettings()
+    projects: Annotated[ProjectsSettings, OnOff] = ProjectsSettings()
     queues: Switch = CollectorSettings()
 
 
