@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import click
 import httpx
 
-from exporter.backfill.advice import HEAD_SECONDS, commands, label_warnings, summary, warnings
+from exporter.api.client import USER_AGENT
+from exporter.backfill.advice import HEAD_SECONDS, commands, label_warnings, nothing, summary, warnings
 from exporter.backfill.display import watcher
 from exporter.backfill.holes import Holes
 from exporter.backfill.partial import PartialFile, Progress
 from exporter.backfill.run import Job, give, read, write
+from exporter.errors import BackfillError
 from exporter.history import Span
 from exporter.metrics import TARGET_LABEL
 from exporter.settings import parse_duration
@@ -146,11 +148,12 @@ class Login:
             raise click.UsageError(
                 "give --prometheus.username with --prometheus.password-file, or --prometheus.bearer-token-file alone"
             )
-        auth = headers = None
+        auth = None
+        headers = {"User-Agent": USER_AGENT}
         if self.username is not None and self.password_file is not None:
             auth = httpx.BasicAuth(self.username, self.password_file.read_text(encoding="utf-8").strip())
         if self.token_file is not None:
-            headers = {"Authorization": f"Bearer {self.token_file.read_text(encoding='utf-8').strip()}"}
+            headers["Authorization"] = f"Bearer {self.token_file.read_text(encoding='utf-8').strip()}"
         return httpx.AsyncClient(auth=auth, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
 
 
@@ -188,6 +191,8 @@ async def _write(job: Job, span: Span, fingerprint: str) -> None:
     span = replace(span, end_seconds=progress.end_seconds)
     with watcher([unit.name for unit in job.units], sys.stderr) as who:
         await write(job, span, file, progress, who)
+    if not progress.samples:
+        raise BackfillError(nothing(span, progress, job.holes is not None))
     where = f"{job.output}, {job.output.stat().st_size:,} bytes"
     lines = [*summary(where, span, progress), *commands(job.output, progress.samples)]
     click.echo("\n".join(lines))
@@ -212,6 +217,8 @@ async def _send(job: Job, span: Span, http: httpx.AsyncClient, url: str) -> None
             await give(unit, pasts, sink, span, progress, who, job.holes)
             progress.left_out += left_out
         await sink.close()
+    if not progress.samples:
+        raise BackfillError(nothing(span, progress, job.holes is not None))
     click.echo("\n".join(summary(f"sent to {sink.where}", span, progress)))
     for line in label_warnings(job.labels):
         click.echo(f"warning: {line}", err=True)

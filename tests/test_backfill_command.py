@@ -9,6 +9,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from exporter.api.client import USER_AGENT
 from exporter.backfill.advice import commands, summary, warnings
 from exporter.backfill.display import Bar, Lines, watcher
 from exporter.backfill.partial import Progress
@@ -95,7 +96,9 @@ async def test_prometheus_is_asked_as_the_user_or_with_the_token_of_the_files(tm
     async with Login("ada", tmp_path / "password").http() as http:
         assert http.build_request("GET", "http://x.test").headers.get("authorization") is None
         assert isinstance(http.auth, httpx.BasicAuth)
+        assert http.headers["user-agent"] == USER_AGENT
     async with Login(token_file=tmp_path / "token").http() as http:
+        assert http.headers["user-agent"] == USER_AGENT
         assert http.build_request("GET", "http://x.test").headers["authorization"] == "Bearer t0ken"
 
 

@@ -32,6 +32,16 @@ def summary(where: str, span: Span, progress: Progress) -> Iterator[str]:
         yield f"left out: {text}"
 
 
+def nothing(span: Span, progress: Progress, are_gaps_asked: bool) -> str:
+    """Say why there is not one sample."""
+    why = "; ".join(progress.left_out) or (
+        "the server has samples of every moment that the platforms tell of"
+        if are_gaps_asked
+        else "the platforms tell nothing of that time"
+    )
+    return f"nothing was written from {moment_text(span.start_seconds)} to {moment_text(span.end_seconds)}: {why}"
+
+
 def commands(output: Path, samples: int) -> Iterator[str]:
     """Yield how to give the file to Prometheus."""
     blocks = output.with_suffix(".blocks")

@@ -5,6 +5,8 @@ to OUTPUT and the other removed.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -54,8 +56,22 @@ class PartialFile:
             raise BackfillError(f"{self._partial} is shorter than its progress says; remove {self._progress}")
         return progress
 
-    def open(self, progress: Progress) -> IO[bytes]:
-        """Open the file for writing behind what is finished; what an interrupted part left there is cut off."""
+    @contextmanager
+    def writing(self, progress: Progress) -> Iterator[IO[bytes]]:
+        """Open the file behind what is finished; what an interrupted part left there is cut off.
+
+        Raises BackfillError for what the disk refuses within the block, since a failed write names no file itself.
+        """
+        try:
+            with self._open(progress) as file:
+                yield file
+        except OSError as error:
+            raise BackfillError(
+                f"{self._partial} cannot be written: {error.strerror or type(error).__name__}; "
+                "make room or mend the disk, and the same command goes on after the last finished part"
+            ) from None
+
+    def _open(self, progress: Progress) -> IO[bytes]:
         file = self._partial.open("r+b" if progress.size_bytes else "wb", buffering=BUFFER_BYTES)
         file.truncate(progress.size_bytes)
         file.seek(progress.size_bytes)
@@ -75,3 +91,9 @@ class PartialFile:
         file.close()
         os.replace(self._partial, self._output)
         self._progress.unlink()
+
+    def discard(self, file: IO[bytes]) -> None:
+        """Leave nothing behind, so that the same command begins anew; an earlier OUTPUT stays."""
+        file.close()
+        self._progress.unlink()
+        self._partial.unlink()

@@ -6,7 +6,8 @@ The protocol: a POST of protobuf messages of the type `prometheus.WriteRequest`,
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cramjam
@@ -84,45 +85,60 @@ class RemoteWrite:
         self._labels = labels
         self._span = span
         self._sleep = sleep
-        self._request = WriteRequest()
-        self._samples = 0
+        self._series: list[tuple[list[tuple[str, str]], Sequence[Run]]] = []
 
     async def family(self, family: Family) -> None:
         """See Sink."""
+        await self._send_series()
 
     async def series(self, target: str, steps: Steps, runs: Sequence[Run]) -> None:
         """See Sink."""
-        series = self._add(target, steps)
-        for run in runs:
-            for position in range(run.first, run.last):
-                if self._samples == SAMPLES_PER_REQUEST:
-                    await self._send()
-                    series = self._add(target, steps)
-                second = self._span.start_seconds + position * self._span.step_seconds
-                series.samples.add(value=run.value, timestamp=second * MS_PER_SECOND)
-                self._samples += 1
+        self._series.append((self._labels_of(target, steps), runs))
 
     async def close(self) -> None:
         """Send what has not been sent. Raises BackfillError."""
-        if self._samples:
-            await self._send()
+        await self._send_series()
 
-    def _add(self, target: str, steps: Steps) -> Any:
+    async def _send_series(self) -> None:
+        """Send the series of a family, some moments of all of them at a time.
+
+        So an interrupted backfill leaves no moment at which only a part of a family is there, and --gaps can tell what
+        is missing by any series.
+        """
+        moments = max(1, SAMPLES_PER_REQUEST // max(1, len(self._series)))
+        positions = list(_positions(run for _, runs in self._series for run in runs))
+        for first in range(0, len(positions), moments):
+            some = positions[first : first + moments]
+            await self._send_moments(range(some[0], some[-1] + 1))
+        self._series.clear()
+
+    async def _send_moments(self, positions: range) -> None:
+        request = WriteRequest()
+        for labels, runs in self._series:
+            begin = bisect_right(runs, positions.start, key=lambda run: run.last)
+            end = bisect_left(runs, positions.stop, key=lambda run: run.first)
+            if begin < end:
+                series = request.timeseries.add()
+                for name, value in labels:
+                    series.labels.add(name=name, value=value)
+                for run in runs[begin:end]:
+                    for position in range(max(run.first, positions.start), min(run.last, positions.stop)):
+                        second = self._span.start_seconds + position * self._span.step_seconds
+                        series.samples.add(value=run.value, timestamp=second * MS_PER_SECOND)
+        if request.timeseries:
+            await self._send(bytes(cramjam.snappy.compress_raw(request.SerializeToString())))
+
+    def _labels_of(self, target: str, steps: Steps) -> list[tuple[str, str]]:
+        """Return what names a series, in the order that the protocol wants."""
         pairs = {
             "__name__": steps.family.name,
             TARGET_LABEL: target,
             **dict(zip(steps.family.labels, steps.labels, strict=True)),
             **self._labels,
         }
-        series = self._request.timeseries.add()
-        for name, value in sorted(pairs.items()):
-            if value:
-                series.labels.add(name=name, value=value)
-        return series
+        return [(name, value) for name, value in sorted(pairs.items()) if value]
 
-    async def _send(self) -> None:
-        body = bytes(cramjam.snappy.compress_raw(self._request.SerializeToString()))
-        self._request, self._samples = WriteRequest(), 0
+    async def _send(self, body: bytes) -> None:
         for attempt in range(1, MAX_TRIES + 1):
             try:
                 response = await self._http.post(self._url, content=body, headers=HEADERS)
@@ -139,6 +155,14 @@ class RemoteWrite:
             if attempt < MAX_TRIES:
                 await self._sleep(min(max(wait_seconds or 0.0, backoff_seconds), LONGEST_BACKOFF_SECONDS))
         raise BackfillError(f"{self.where} {reason}, {MAX_TRIES} times; the same command begins anew")
+
+
+def _positions(runs: Iterable[Run]) -> Iterator[int]:
+    """Yield the positions of all moments that lie in a run, in order."""
+    position = 0
+    for first, last, _ in sorted(runs):
+        yield from range(max(first, position), last)
+        position = max(position, last)
 
 
 def _remedy(response: httpx.Response) -> str:

@@ -10,7 +10,7 @@ from exporter import __version__
 from exporter.api.client import Client
 from exporter.api.pacing import LONGEST_PAUSE_SECONDS
 from exporter.api.run import new_run
-from exporter.backfill.holes import Holes, held_key, without
+from exporter.backfill.holes import Holes, without
 from exporter.backfill.openmetrics import END, Timestamps, heading, series_text
 from exporter.backfill.partial import PartialFile, Progress
 from exporter.backfill.units import Part, Unit
@@ -70,9 +70,12 @@ class Sink(Protocol):
 
 
 async def write(job: Job, span: Span, file: PartialFile, progress: Progress, watcher: Watcher) -> None:
-    """Write the units that are not finished yet, and then the whole. Raises CollectError when a platform fails."""
+    """Write the units that are not finished yet, and then the whole; without any sample there will be no file.
+
+    Raises CollectError when a platform fails, BackfillError when the disk does.
+    """
     timestamps = Timestamps(span)
-    with file.open(progress) as out:
+    with file.writing(progress) as out:
         for unit in job.units:
             if unit.name not in progress.units:
                 pasts, left_out = await read(job, unit, span, watcher)
@@ -80,6 +83,9 @@ async def write(job: Job, span: Span, file: PartialFile, progress: Progress, wat
                 progress.left_out += left_out
                 progress.units.append(unit.name)
                 file.save(out, progress)
+        if not progress.samples:
+            file.discard(out)
+            return
         out.write(END)
         file.finish(out)
 
@@ -134,11 +140,9 @@ async def give(
             if family not in part.families:
                 continue
             target = part.target.settings.name
-            held = await holes.held(family, target, span) if holes else None
+            held = await holes.held(family, target, span) if holes else ()
             for steps in past.get(family, ()):
-                runs = list(steps.runs(span))
-                if held is not None:
-                    runs = list(without(runs, held.get(held_key(steps), ())))
+                runs = list(without(steps.runs(span), held))
                 if runs:
                     await sink.series(target, steps, runs)
                     progress.series += 1

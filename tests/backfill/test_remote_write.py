@@ -1,6 +1,7 @@
 """Samples sent by remote write arrive whole, in bounded batches, and a server that refuses is quoted with a remedy."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import cramjam
 import httpx
@@ -78,6 +79,40 @@ async def test_requests_are_bounded_and_lose_nothing_between_them() -> None:
     times = [time for batch in sent for _, time, _ in batch]
     assert times == [1_700_000_160_000 + 240_000 * number for number in range(2 * SAMPLES_PER_REQUEST + 5)]
     assert {len(labels) for batch in sent for labels, _, _ in batch} == {4}
+
+
+async def test_no_request_holds_a_moment_of_a_part_of_a_family() -> None:
+    """What an interruption leaves behind is whole at every moment, so that --gaps can tell the rest from it."""
+    runs = {
+        "a": [Run(0, 9_000, 1.0)],
+        "b": [Run(10, 4_000, 1.0), Run(8_999, 9_001, 2.0)],
+        "c": [Run(20_000, 20_001, 3)],
+    }
+    requests: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return good(request)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http:
+        sink = RemoteWrite(http, "http://prometheus.test/api/v1/write", {}, SPAN, Clock().sleep)
+        await sink.family(PLACES)
+        for place, ranges in runs.items():
+            await sink.series("crowd", Steps(PLACES, (place, "1")), ranges)
+        await sink.family(PLACES)
+        await sink.close()
+
+    sent = [{(labels["place"], time, value) for labels, time, value in samples(request)} for request in requests]
+    times = [{time for _, time, _ in batch} for batch in sent]
+    assert all(max(before) < min(after) for before, after in pairwise(times))
+    assert all(len(batch) <= SAMPLES_PER_REQUEST for batch in sent)
+    assert sum(map(len, sent)) == sum(len(samples(request)) for request in requests)
+    assert set().union(*sent) == {
+        (place, (SPAN.start_seconds + position * SPAN.step_seconds) * 1000, value)
+        for place, ranges in runs.items()
+        for first, last, value in ranges
+        for position in range(first, last)
+    }
 
 
 async def test_nothing_to_say_asks_nothing() -> None:

@@ -1,5 +1,6 @@
 """A backfill loses no finished unit; given up and begun again, it ends as if it had not been."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -213,6 +214,51 @@ async def test_damaged_parts_are_refused_with_a_remedy(tmp_path: Path, progress:
 
     with pytest.raises(BackfillError, match=remedy):
         await run(job(tmp_path / "h.om", Site()))
+
+
+async def command(todo: Job, start: int, end: int) -> None:
+    """The command with a given end."""
+    await backfill_history(todo, start, end, SPAN.step_seconds, None, None, Login())
+
+
+async def test_a_full_disk_names_the_file_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await command(job(tmp_path / "whole.om", Site()), SPAN.start_seconds, SPAN.end_seconds)
+    synced: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        """Room for the first unit only."""
+        synced.append(descriptor)
+        if len(synced) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    site = Site()
+    with pytest.raises(
+        BackfillError, match=r"h\.om\.partial cannot be written: No space left .* the same command goes on"
+    ):
+        await command(job(tmp_path / "h.om", site), SPAN.start_seconds, SPAN.end_seconds)
+    await command(job(tmp_path / "h.om", site), SPAN.start_seconds, SPAN.end_seconds)
+
+    assert (tmp_path / "h.om").read_bytes() == (tmp_path / "whole.om").read_bytes()
+    assert site.asked.count("/people") == 2
+
+
+async def test_where_nothing_is_written_the_command_fails_and_leaves_the_earlier_file(tmp_path: Path) -> None:
+    async def read_nothing(*_: Any) -> tuple[Past, Sequence[str]]:
+        return {}, [f"{PEOPLE.name}: hidden"]
+
+    output = tmp_path / "h.om"
+    output.write_text("an earlier history")
+    [unit] = units(config("one"), (), ("people",))
+    silent = replace(unit, history=replace(unit.history, read=read_nothing))
+
+    with pytest.raises(BackfillError, match=r"nothing was written from 2023-11-14T.* to .*: one: fake_people: hidden"):
+        await command(replace(job(output, Site()), units=(silent,)), SPAN.start_seconds, SPAN.end_seconds)
+
+    assert os.listdir(tmp_path) == ["h.om"]
+    assert output.read_text() == "an earlier history"
 
 
 async def test_a_backfill_waits_out_a_pause_that_would_end_a_poll(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(h
 BEGIN = END - timedelta(days=3)
 MIDDLE = END - timedelta(days=1)
 
+TARGETS = ("--target=academy", "--target=learning")
 OUT_OF_ORDER = "storage: {tsdb: {out_of_order_time_window: 30d}}\n"
 
 Values = dict[int, dict[str, float]]
@@ -81,19 +82,18 @@ async def running(url: str, program: str, *arguments: str) -> AsyncIterator[None
         await ended(process)
 
 
-async def backfill(config: Path, *arguments: str, end: datetime = END) -> Ended:
+async def backfill(config: Path, *arguments: str, end: datetime = END, code: int = 0) -> Ended:
     done = await run(
         "backfill",
         f"--config.file={config}",
         f"--from={BEGIN:%Y-%m-%dT%H:%M:%SZ}",
         f"--to={end:%Y-%m-%dT%H:%M:%SZ}",
-        "--target=academy",
-        "--target=learning",
+        *(() if any(argument.startswith("--target=") for argument in arguments) else TARGETS),
         "--label=job=engagement",
         "--label=instance=here:10360",
         *arguments,
     )
-    assert done.code == 0, done.err
+    assert done.code == code, done.err
     return done
 
 
@@ -118,6 +118,7 @@ async def held(url: str, names: set[str], moment: int) -> tuple[int, list[float]
         for name in sorted(names):
             for query in (f"sum(count_over_time({name}[4d]))", name):
                 answer = (await http.get("/query", params={"query": query, "time": str(moment)})).json()
+                assert answer["status"] == "success", answer
                 found = [float(vector["value"][1]) for vector in answer["data"]["result"]]
                 if query == name:
                     values += found
@@ -162,3 +163,25 @@ async def test_a_file_of_the_gaps_holds_only_these(still: Demo, tmp_path: Path) 
 
     expected = {moment: values for moment, values in (await samples(whole)).items() if moment > MIDDLE.timestamp()}
     assert await samples(rest) == expected
+
+
+async def test_a_course_that_was_inside_other_is_no_gap(still: Demo, tmp_path: Path) -> None:  # noqa: F811
+    """A scrape shows a family whole: a course that has no series is counted in `other`, and must not count twice."""
+    config = written_config(still, tmp_path)
+    text = await asyncio.to_thread(config.read_text, "utf-8")
+    more = tmp_path / "more.yaml"
+    more.write_text(text.replace("courses: {top: 3}", "courses: {top: 100}"), encoding="utf-8")
+    only = ("--target=learning", "--collector=attempts")
+    async with prometheus(tmp_path) as url:
+        await backfill(config, f"--remote-write={url}/api/v1/write", *only, end=MIDDLE)
+        before = await held(url, {"learning360_course_attempts"}, int(MIDDLE.timestamp()))
+        again = await backfill(more, f"--remote-write={url}/api/v1/write", f"--gaps={url}", *only, end=MIDDLE, code=1)
+        after = await held(url, {"learning360_course_attempts"}, int(MIDDLE.timestamp()))
+        wrong = await backfill(
+            config, f"--remote-write={url}/api/v1/write", f"--gaps={url}", "--label=env=prod", *only, code=1
+        )
+
+    assert before == after
+    assert "nothing was written" in again.err
+    assert "the server has samples of every moment" in again.err
+    assert "other series" in wrong.err
