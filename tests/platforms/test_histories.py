@@ -368,6 +368,41 @@ async def test_an_attempt_in_progress_since_nobody_knows_when_leaves_the_states_
     assert values(past, "learning360_course_attempts", 2026, 12, 11) == {("c1", "completed"): 1}
 
 
+async def test_a_course_that_nobody_began_has_no_past_yet() -> None:
+    [history] = [one for one in PLATFORMS["learning360"].histories if "attempts" in one.collectors]
+    settings = SETTINGS["learning360"].model_validate(
+        {**SETTINGS["learning360"].model_dump(), "collectors": {"attempts": {"courses": {"ids": ["c0ffee"]}}}}
+    )
+
+    assert history.read is not None
+    replies = REPLIES["learning360"]
+    client = make_client(
+        lambda request: httpx.Response(200, json=replies[request.url.path]),
+        PLATFORMS["learning360"].access(settings),
+        Clock(NOW.timestamp()),
+    )
+    async with client.session():
+        past, _ = await history.read(client, settings, SPAN, NOW.timestamp)
+        courses = {steps.labels[0] for series in past.values() for steps in series}
+
+    assert courses == {"other"}
+
+
+async def test_an_enrollment_made_again_did_not_end_with_the_one_before() -> None:
+    """The platform tells the latest dates only: enrolled again on the 10th, out on the 5th."""
+    row = {
+        "_id": "ab01",
+        "status": {"type": "late"},
+        "enrolledAt": "2026-12-10T00:00:00.000Z",
+        "unenrolledAt": "2026-12-05T00:00:00.000Z",
+        "dueDate": "2026-12-20T00:00:00.000Z",
+    }
+    past, _ = await read("learning360", "path_stats", {"/api/v2/paths/stats": [row]})
+
+    assert values(past, "learning360_path_enrollments_started", 2026, 12, 12)["7d",] == 1
+    assert values(past, "learning360_path_enrollments_overdue", 2026, 12, 21) == {(): 1}
+
+
 async def test_a_classroom_without_a_date_leaves_their_number_open() -> None:
     rooms = [{"_id": "a", "createdAt": "2026-12-01T00:00:00.000Z"}, {"_id": "b"}]
     past, left_out = await read("learning360", "classrooms", {"/api/v2/classrooms": rooms})

@@ -159,8 +159,24 @@ async def test_users_of_an_unknown_status_are_other(collect: Collect) -> None:
 async def test_logins_are_counted_in_windows_that_hold_each_other(collect: Collect) -> None:
     samples = await collect("users", Academy())
 
-    assert values(samples, "learning360_users_logged_in") == {("24h",): 1, ("7d",): 2, ("30d",): 3}
+    assert values(samples, "learning360_users_logged_in") == {("24h",): 1, ("7d",): 2, ("30d",): 2}
     assert values(samples, "learning360_users_never_logged_in") == {(): 1}
+
+
+async def test_deleted_users_count_neither_as_logged_in_nor_as_never_logged_in(collect: Collect) -> None:
+    login = {"lastLoginDate": "2026-11-20T08:00:00.000Z"}
+    academy = Academy()
+    academy.replies["/api/v2/users"] = [
+        {"_id": "e1", "status": "deleted", **login},
+        {"_id": "e2", "status": "deleted"},
+        {"_id": "e3", "status": "active", **login},
+        {"_id": "e4", "deleted": True, **login},
+    ]
+
+    samples = await collect("users", academy)
+
+    assert values(samples, "learning360_users_logged_in") == {("24h",): 1, ("7d",): 1, ("30d",): 1}
+    assert values(samples, "learning360_users_never_logged_in") == {(): 0}
 
 
 async def test_older_replies_tell_deleted_instead_of_a_status(collect: Collect) -> None:
@@ -312,6 +328,30 @@ async def test_enrollments_that_ended_are_left_out_and_unknown_statuses_are_othe
     assert enrollments["other",] == 1
     assert enrollments["toRetake",] == 0
     assert len(enrollments) == 9
+
+
+@pytest.mark.parametrize(
+    ("unenrolled_at", "enrollments"),
+    [
+        ("2026-10-31T23:59:59.999Z", 1),
+        ("2026-11-01T00:00:00.000Z", 0),
+        ("2026-11-02T00:00:00.000Z", 0),
+        ("soon", 0),
+    ],
+)
+async def test_somebody_enrolled_again_after_being_taken_out_counts(
+    collect: Collect, unenrolled_at: str, enrollments: int
+) -> None:
+    academy = Academy()
+    [stat, *_] = academy.replies["/api/v2/paths/stats"]
+    stat |= {"enrolledAt": "2026-11-01T00:00:00.000Z", "unenrolledAt": unenrolled_at}
+    academy.replies["/api/v2/paths/stats"] = [stat]
+
+    samples = await collect("path_stats", academy)
+
+    assert sum(values(samples, "learning360_path_enrollments").values()) == enrollments
+    assert values(samples, "learning360_path_enrollments_started")["30d",] == enrollments
+    assert values(samples, "learning360_path_completions")["30d",] == enrollments
 
 
 async def test_overdue_are_enrollments_past_their_due_date_without_completion(collect: Collect) -> None:

@@ -15,7 +15,7 @@ from exporter.platforms.learning360.attempts import AttemptTotals, attempt_sampl
 from exporter.platforms.learning360.counting import Windows
 from exporter.platforms.learning360.records import Attempt
 from exporter.platforms.learning360.settings import CourseChoice
-from tests.platforms.learning360.academy import COLLECTORS, NOW, Academy, documented, settings
+from tests.platforms.learning360.academy import COLLECTORS, NOW, V1_KEYS, Academy, documented, settings
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
@@ -167,7 +167,7 @@ def test_without_further_courses_there_are_no_others() -> None:
     assert own_courses(samples_of([attempt("a"), attempt("b")], top=2)) == {"a", "b"}
 
 
-def test_listed_courses_have_series_once_each_and_only_if_they_have_attempts() -> None:
+def test_courses_named_in_the_configuration_have_series_once_each_and_only_if_somebody_knows_them() -> None:
     samples = samples_of([active("a", "u1"), attempt("b"), attempt("c")], ids=("b", "nowhere", "b"))
 
     assert own_courses(samples) == {"b", "other"}
@@ -223,6 +223,23 @@ async def collected(client_for: Any, academy: Academy, **keys: Any) -> list[Samp
     target = settings(**keys)
     async with client_for(PLATFORM.access(target), academy).session() as client:
         return await COLLECTORS["attempts"].collect(client, target, NOW)
+
+
+@pytest.mark.parametrize("version", [{}, V1_KEYS])
+async def test_a_course_named_in_the_configuration_that_nobody_began_has_zeros(
+    client_for: Any, version: dict[str, str]
+) -> None:
+    academy = Academy()
+    for path in ("/api/v1/courses", "/api/v2/courses"):
+        academy.replies[path].append({"_id": "c0ffee", "name": "New", "status": "published", "type": "native"})
+    own = {"attempts": {"courses": {"ids": ["c0ffee", "nowhere"]}}}
+
+    samples = await collected(client_for, academy, collectors=own, **version)
+
+    ours = [sample for sample in samples if "c0ffee" in sample.labels]
+    assert own_courses(samples) == {"c0ffee", "other"}
+    assert [sample.value for sample in ours if sample.family.name != "learning360_course_info"] == [0.0] * 14
+    assert values(samples, "course_info") == {("c0ffee", "New", "native"): 1}
 
 
 async def test_names_are_those_of_courses_with_series_that_the_list_knows(client_for: Any) -> None:

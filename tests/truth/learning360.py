@@ -76,9 +76,10 @@ def _users(academy: Academy, now: datetime) -> Truth:
     logins = [academy.last_login_at(person, now) for person in people]
     never = sum(person.status(now) == "active" and login is None for person, login in zip(people, logins, strict=True))
     statuses = [person.status(now) for person in people]
+    present = [login for status, login in zip(statuses, logins, strict=True) if status != "deleted"]
     return (
         _counts("users", "status", statuses, ("active", "invited", "deleted", "other"))
-        | _by_window("users_logged_in", logins, now)
+        | _by_window("users_logged_in", present, now)
         | {_key("users_never_logged_in"): never}
     )
 

@@ -108,7 +108,7 @@ def info_steps(course: Course, past: CoursePast) -> Steps:
 
 def _with_own_series(courses: dict[str, CoursePast], chosen: Iterable[str]) -> dict[str, CoursePast]:
     """Return the chosen courses by id, and the others as one."""
-    own = {course: courses[course] for course in sorted(chosen)}
+    own = {course: courses[course] for course in sorted(chosen) if course in courses}
     others = [past for course, past in courses.items() if course not in own]
     if others:
         own[OTHER] = CoursePast()

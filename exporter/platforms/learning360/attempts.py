@@ -135,7 +135,7 @@ class AttemptTotals:
 def chosen_courses(courses: dict[str, CourseTotals], choice: CourseChoice) -> list[str]:
     """Return the ids of the courses with series of their own: the listed ones, else those with most recent attempts."""
     if choice.ids is not None:
-        return [course for course in dict.fromkeys(choice.ids) if course in courses]
+        return list(dict.fromkeys(choice.ids))
     ranked = sorted(courses, key=lambda course: (-len(courses[course].activities), -courses[course].attempts, course))
     return ranked[: choice.top]
 
@@ -190,12 +190,16 @@ def course_samples(course: str, totals: CourseTotals) -> list[Sample]:
 
 
 def attempt_samples(courses: dict[str, CourseTotals], chosen: Sequence[str]) -> list[Sample]:
-    """Map everything but names; courses that are not `chosen` are added up, so that sums over courses are the whole."""
+    """Map everything but names; courses that are not `chosen` are added up, so that sums over courses are the whole.
+
+    A chosen course without totals is one that nobody knows, and has no series.
+    """
     learners = distinct_learners(chain.from_iterable(course.activities for course in courses.values()))
     samples = [ACTIVE_LEARNERS.sample(number, window=window) for window, number in by_window(learners)]
-    for course in chosen:
-        samples += course_samples(course, courses[course])
     own = set(chosen)
+    for course in chosen:
+        if course in courses:
+            samples += course_samples(course, courses[course])
     others = [totals for course, totals in courses.items() if course not in own]
     if others:
         samples += course_samples(OTHER, added_up(others))
@@ -208,17 +212,21 @@ def course_info(course: Course) -> Sample:
 
 
 async def collect_attempts(client: Client, settings: Learning360Settings, now: datetime) -> list[Sample]:
-    """Read all attempts, then the names of the chosen courses; one that /courses does not know has no info."""
+    """Read all attempts, then the names of the chosen courses; one that /courses does not know has no info.
+
+    One that nobody has begun yet has zeros as soon as /courses knows it.
+    """
     totals = AttemptTotals(Windows.ending(now))
     async for attempts in pages(client, settings, ATTEMPTS):
         totals.add(attempts)
     chosen = chosen_courses(totals.courses, settings.collectors.attempts.courses)
+    own = set(chosen)
+    listed = [course async for page in pages(client, settings, COURSES) for course in page if course.id in own]
+    for course in listed:
+        totals.courses.setdefault(course.id, CourseTotals())
     # off the event loop, since counting the learners of a million attempts takes a second
     samples = await asyncio.to_thread(attempt_samples, totals.courses, chosen)
-    own = set(chosen)
-    async for courses in pages(client, settings, COURSES):
-        samples += [course_info(course) for course in courses if course.id in own]
-    return samples
+    return samples + [course_info(course) for course in listed]
 
 
 def planned_series(settings: Learning360Settings) -> dict[Family, int]:

@@ -74,10 +74,11 @@ class EnrollmentPast:
 
         One is left out of which nobody knows when it was made or ended.
         """
-        if stat.enrolled_at is UNSET or stat.unenrolled_at is UNSET:
+        ended_at = stat.ended_at
+        if stat.enrolled_at is UNSET or ended_at is UNSET:
             return
         made_ms = milliseconds(stat.enrolled_at)
-        gone_ms = milliseconds(stat.unenrolled_at) if stat.unenrolled_at else NEVER_MS
+        gone_ms = milliseconds(ended_at) if ended_at else NEVER_MS
         completed_ms = milliseconds(stat.completed_at) if isinstance(stat.completed_at, datetime) else NEVER_MS
         self.made.add(made_ms, made_ms, gone_ms)
         self.completed.add(max(made_ms, completed_ms), completed_ms, gone_ms)

@@ -40,8 +40,8 @@ KNOWN_STATUSES = (
 ENROLLMENT_STATUSES = [*((status,) for status in KNOWN_STATUSES), ("other",)]
 
 _STATS = (
-    "Enrollments that ended by unenrolling are left out, those of deleted users are not. From /paths/stats (API v1: "
-    "the statistics of each session); by default up to 1 h old."
+    "Users who were taken out of a session count only if they were enrolled again since; deleted users count. From "
+    "/paths/stats (API v1: the statistics of each session); by default up to 1 h old."
 )
 
 PATHS_BY_STATUS = Family(
@@ -103,7 +103,7 @@ class EnrollmentTotals:
     def add(self, stats: Sequence[PathStat]) -> None:
         """Count the enrollments of a page."""
         for stat in stats:
-            if stat.unenrolled_at is not None:  # unreadable ones, who may have ended, included
+            if stat.ended_at is not None:  # unreadable ones, who may have ended, included
                 continue
             self.statuses[stat.status.type if stat.status.type in KNOWN_STATUSES else "other",] += 1
             if stat.enrolled_at is not UNSET:

@@ -79,7 +79,10 @@ class PathStatus(Struct, gc=False):
 
 
 class PathStat(Struct, rename="camel", gc=False):
-    """A row of /paths/stats: one enrollment of a user in a path session; API v1 does not tell `enrolled_at`."""
+    """A row of /paths/stats: one enrollment of a user in a path session; API v1 does not tell `enrolled_at`.
+
+    Somebody who was taken out of a session and enrolled again has an `unenrolled_at` before `enrolled_at`.
+    """
 
     id: str = field(name="_id")
     status: PathStatus
@@ -87,6 +90,12 @@ class PathStat(Struct, rename="camel", gc=False):
     unenrolled_at: OrUnknown[Instant | None] = None
     due_date: OrUnknown[Instant | None] = None
     completed_at: OrUnknown[Instant | None] = None
+
+    @property
+    def ended_at(self) -> datetime | UnsetType | None:
+        """When the user was taken out for good; None if that has not happened, UNSET if nobody knows."""
+        out, back = self.unenrolled_at, self.enrolled_at
+        return None if isinstance(out, datetime) and isinstance(back, datetime) and out < back else out
 
 
 class Classroom(Struct, gc=False):

@@ -24,7 +24,12 @@ class CourseChoice(Choice):
     top: int = Field(
         100, ge=1, description="number of courses: those with the most attempts active in the last 30 days"
     )
-    ids: tuple[Identifier, ...] | None = Field(None, min_length=1, description="ids of the courses, instead of top")
+    ids: tuple[Identifier, ...] | None = Field(
+        None,
+        min_length=1,
+        description="ids of the courses, instead of top; one without attempts that the platform does not list either "
+        "has no series",
+    )
 
 
 class AttemptsSettings(CollectorSettings):

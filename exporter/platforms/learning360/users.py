@@ -24,14 +24,14 @@ _AGE = "From /users; by default up to 30 min old."
 
 USERS_BY_STATUS = Family(
     "learning360_users",
-    "Users by status; active means allowed to connect, other is any status not known here. API v1 tells at most "
-    f"whether a user is deleted (else active). {_AGE}",
+    "Users by status; active means allowed to connect, other is any status not known here. API v1 lists users without "
+    f"a status, so all are other there, or deleted and active if it tells who is deleted. {_AGE}",
     ("status",),
 )
 USERS_LOGGED_IN = Family(
     "learning360_users_logged_in",
-    "Users whose last login lies in the rolling window before the poll. A login lasts 30 days on a device, so fewer "
-    f"log in than learn. Not in API v1. {_AGE}",
+    "Users who are not deleted and whose last login lies in the rolling window before the poll. A login lasts 30 days "
+    f"on a device, so fewer log in than learn. Not in API v1. {_AGE}",
     ("window",),
 )
 USERS_NEVER_LOGGED_IN = Family(
@@ -53,7 +53,7 @@ class UserTotals:
         for user in users:
             status = user_status(user)
             self.statuses[status,] += 1
-            if user.last_login_date is UNSET:
+            if user.last_login_date is UNSET or status == "deleted":
                 continue
             if user.last_login_date is not None:
                 self.logged_in[self.windows.narrowest(user.last_login_date)] += 1
