@@ -57,7 +57,7 @@ ACCEPTED = ("text/html", "application/json", "text/plain", "application/openmetr
 IN_PAGES = {
     "slow": {*PLATFORMS},
     "wrong total": {CANARY, "bridges"},
-    "foreign next": {"bridges", "learning"},
+    "foreign next": {"learning"},
     "repeated page": {*PLATFORMS},
     "endless pages": {*PLATFORMS},
 }

@@ -280,20 +280,12 @@ def test_a_list_whose_length_is_not_its_total_is_incomplete(name: str, total: in
 
 
 @pytest.mark.parametrize("name", ["viktor/workspaces", "viktor/apps"])
-@pytest.mark.parametrize(
-    ("link", "state"),
-    [
-        ("https://elsewhere.test/", State.INVALID_RESPONSE),
-        ("http://[broken", State.INVALID_RESPONSE),
-        ("?again", State.INCOMPLETE),
-        (7, State.INVALID_RESPONSE),
-    ],
-)
-def test_a_link_to_the_next_page_that_leads_nowhere_good(name: str, link: Any, state: State) -> None:
+@pytest.mark.parametrize("link", ["https://elsewhere.test/", "http://[broken", "?again", 7])
+def test_a_link_beside_a_total_is_not_looked_at(name: str, link: Any) -> None:
     path, _ = LISTS[name]
     site, _ = COLLECTORS[name]
 
-    assert outcome(name, {path: json.dumps({**REPLIES[site][path], "next": link}).encode()}).state is state
+    assert outcome(name, {path: json.dumps({**REPLIES[site][path], "next": link}).encode()}).state is State.OK
 
 
 NOT_JSON = {

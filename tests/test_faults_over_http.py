@@ -66,12 +66,15 @@ STATES = {
 SINGLE_REPLIES = {"konstantly statistics", "viktor users", "pybossa stats"}
 UNHARMED = {
     "wrong total": {*SINGLE_REPLIES, "pybossa projects", "learning360 groups", "learning360 attempts"},
-    "foreign next": {*SINGLE_REPLIES, "konstantly users", "pybossa projects"},
+    "foreign next": {*SINGLE_REPLIES, "konstantly users", "viktor apps", "pybossa projects"},
     "repeated page": SINGLE_REPLIES,
     "endless pages": SINGLE_REPLIES,
     "numbers as strings": {"learning360 groups"},
 }
-"""What a fault finds nothing to spoil in: a single reply has no pages, PYBOSSA no total, a group no number."""
+"""What a fault finds nothing to spoil in: a single reply has no pages, PYBOSSA no total, a group no number.
+
+The links of VIKTOR's pages are not followed: its lists are read by offset.
+"""
 
 SHORT_TIMEOUT = timedelta(seconds=0.4)
 

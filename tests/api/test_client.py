@@ -178,9 +178,9 @@ async def test_a_next_link_of_the_own_origin_is_followed(link: str, url: str) ->
 @pytest.mark.parametrize(
     "link",
     [
-        "https://elsewhere.test/api/things",
-        "http://site.test/api/things",
-        "https://site.test:8443/api/things",
+        "https://elsewhere.test/api/others",
+        "http://site.test/api/things/",
+        "https://site.test:8443/things",
         "https://site.test.elsewhere.test/",
         "https://site.test@elsewhere.test/",
         "//elsewhere.test/things",
@@ -197,6 +197,23 @@ async def test_a_next_link_that_leaves_the_origin_is_never_asked(link: str) -> N
             await client.follow(ENDPOINT, link, "https://site.test/api/things")
 
     assert script.requests == []
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://site.test/api/things?page=2",
+        "https://inner.test:8443/api/things?page=2",
+        "https://me:password@elsewhere.test/api/things?page=2#x",
+    ],
+)
+async def test_of_a_link_to_the_path_asked_for_only_the_query_counts(link: str) -> None:
+    """Whatever a server behind a proxy takes for its own address; the credential goes nowhere else."""
+    script = Script(ok())
+    async with make_client(script).session() as client:
+        await client.follow(ENDPOINT, link, "https://site.test/api/things?page=1")
+
+    assert [str(request.url) for request in script.requests] == ["https://site.test/api/things?page=2"]
 
 
 async def test_the_code_of_an_error_is_told_and_free_text_is_not() -> None:

@@ -291,6 +291,20 @@ async def test_any_other_failure_of_a_detail_fails_the_run(name: str, path: str,
         await collect(name, Site({path: httpx.Response(500)}))
 
 
+@pytest.mark.parametrize(
+    ("name", "detail", "ids"),
+    [("groups", "/groups/{}/statistics", (4, 5, 6)), ("courses", "/courses/{}/assignments/users", (31, 32, 33))],
+)
+async def test_when_no_detail_is_found_the_endpoint_is_missing_and_nothing_is_published(
+    name: str, detail: str, ids: tuple[int, ...], collect: Collect
+) -> None:
+    """Some objects may vanish after they were listed; all of them do not."""
+    missing = Site({detail.format(id_): httpx.Response(404) for id_ in ids})
+
+    with pytest.raises(InvalidResponseError, match="answered 404"):
+        await collect(name, missing)
+
+
 async def test_a_list_that_is_not_found_is_an_error_and_no_empty_site(collect: Collect) -> None:
     for name in COLLECTORS:
         with pytest.raises(InvalidResponseError):

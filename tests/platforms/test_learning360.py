@@ -226,6 +226,15 @@ async def test_v1_may_leave_the_visibility_of_groups_open(collect: Collect) -> N
     assert values(await collect("groups", academy, **V1_KEYS), "learning360_groups") == {("",): 1}
 
 
+@pytest.mark.parametrize("name", ["users", "courses", "groups", "paths"])
+async def test_what_v1_lists_twice_counts_once(name: str, collect: Collect) -> None:
+    academy = Academy()
+    once = await collect(name, academy, **V1_KEYS)
+    academy.replies[f"/api/v1/{name}"] *= 2
+
+    assert await collect(name, academy, **V1_KEYS) == once
+
+
 async def test_v1_tells_neither_due_dates_nor_dates_of_enrollment(collect: Collect) -> None:
     samples = await collect("path_stats", Academy(), **V1_KEYS)
 
@@ -442,6 +451,13 @@ async def test_a_list_that_links_in_a_circle_is_incomplete(collect: Collect) -> 
 
     with pytest.raises(IncompleteError):
         await collect("classrooms", circular)
+
+
+async def test_ids_that_differ_in_case_or_blanks_alone_are_different(collect: Collect) -> None:
+    academy = Academy()
+    academy.replies["/api/v2/groups"] = [{"_id": id_, "public": True} for id_ in ("ab12", "AB12", "aB12", "ab 12")]
+
+    assert sum(values(await collect("groups", academy), "learning360_groups").values()) == 4
 
 
 def test_ids_are_kept_as_bytes_and_texts_that_are_no_hex_as_they_are() -> None:

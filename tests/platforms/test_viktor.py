@@ -288,7 +288,7 @@ def test_what_is_shown_of_a_window_is_of_the_window_of_that_moment(polled_at: da
     days = [DayPoint(polled_at.year, polled_at.month, polled_at.day, 5)]
     weeks = [WeekPoint(*(polled_at - timedelta(days=7)).isocalendar()[:2], 7)]
     months = [MonthPoint(polled_at.year, polled_at.month, 30)]
-    statistics = msgspec.structs.replace(reply, daily_active=DailyActive(days, weeks, months))
+    statistics = msgspec.structs.replace(reply, daily_active=DailyActive(days, weeks, months), monthly_active=[])
     key = Key("bridges", "users")
     snapshot = Snapshot([Entry(key, "viktor", 1800.0, 1e9, 100)])
     samples = tuple(people_samples(USERS, statistics, polled_at))
@@ -492,7 +492,7 @@ async def test_a_list_shorter_than_its_count_is_incomplete(name: str, collect: C
 
 
 @pytest.mark.parametrize("name", ["workspaces", "apps"])
-async def test_the_token_does_not_follow_a_link_to_another_origin(name: str, collect: Collect) -> None:
+async def test_the_token_does_not_follow_a_link(name: str, collect: Collect) -> None:
     environment = Environment()
 
     def elsewhere(request: httpx.Request) -> httpx.Response:
@@ -501,8 +501,7 @@ async def test_the_token_does_not_follow_a_link_to_another_origin(name: str, col
             return httpx.Response(200, json={**response.json(), "next": "https://evil.example.net/?offset=100"})
         return response
 
-    with pytest.raises(InvalidResponseError, match="another path at another origin"):
-        await collect(name, elsewhere)
+    await collect(name, elsewhere)
     assert {request.url.host for request in environment.requests} == {"bridges.example.org"}
 
 

@@ -1,17 +1,17 @@
 """Every course of a Konstantly site and how far its learners are: the list, then the assignments of each course."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 
 from exporter.api.client import Client
-from exporter.api.pagination import offset_pages
+from exporter.api.pagination import children, offset_list
 from exporter.api.reply import Count, Percent
 from exporter.api.unreadable import OrUnknown
-from exporter.errors import NotFoundError
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
@@ -55,9 +55,9 @@ class Course(Struct, gc=False, rename="camel"):
     is_draft: bool
 
 
-class CoursesPage(Struct, rename="camel"):
-    courses: list[Course]
-    total_count: Count
+class CoursesPage(Struct):
+    records: list[Course] = field(name="courses")
+    total: Count = field(name="totalCount")
 
 
 class AssignedUser(Struct, gc=False):
@@ -84,23 +84,23 @@ class Assignment(Struct, gc=False, rename="camel"):
         return "in_progress" if self.is_course_started else "not_started"
 
 
-class AssignmentsPage(Struct, rename="camel"):
-    assignments: list[Assignment]
-    total_count: Count
+class AssignmentsPage(Struct):
+    records: list[Assignment] = field(name="assignments")
+    total: Count = field(name="totalCount")
 
 
 @dataclass(slots=True)
 class Tally:
-    """Running sums over the assignments of one course, so that no page is kept; a sum has the number of its values."""
+    """Running sums over the assignments of one course; a sum has the number of its values."""
 
-    learners: Counter[str] = field(default_factory=Counter)
+    learners: Counter[str] = dataclasses.field(default_factory=Counter)
     progresses: int = 0
     progress_percent: float = 0.0
     results: int = 0
     result_percent: float = 0.0
 
     def add(self, assignments: Iterable[Assignment]) -> None:
-        """Add one page."""
+        """Add assignments."""
         for assignment in assignments:
             self.learners[assignment.state] += 1
             if assignment.progress_value is not UNSET:
@@ -131,27 +131,21 @@ def course_samples(course: Course, tally: Tally) -> Iterator[Sample]:
 
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
     """Read the list, then every course, drafts included: a course may go back to draft while it has learners."""
-    pages = offset_pages(client, LIST_ENDPOINT, CoursesPage, lambda page: page.courses, lambda course: course.id)
-    courses = [course async for page in pages for course in page]
-    read = await client.concurrently(_read(client, course) for course in courses)
-    return catalog_samples(courses) + [sample for samples in read for sample in samples]
+    courses = await offset_list(client, LIST_ENDPOINT, CoursesPage, lambda course: course.id)
+    read = children(client, courses, lambda course: _read(client, course))
+    return catalog_samples(courses) + [sample async for samples in read for sample in samples]
 
 
 async def _read(client: Client, course: Course) -> list[Sample]:
-    tally = Tally()
-    pages = offset_pages(
+    assignments = await offset_list(
         client,
         ASSIGNMENTS_ENDPOINT,
         AssignmentsPage,
-        lambda page: page.assignments,
         lambda assignment: assignment.user.id,
         ids={"course": course.id},
     )
-    try:
-        async for page in pages:
-            tally.add(page)
-    except NotFoundError:
-        return []
+    tally = Tally()
+    tally.add(assignments)
     return list(course_samples(course, tally))
 
 
@@ -167,7 +161,7 @@ COLLECTOR = Collector(
     interval=timedelta(hours=1),
     collect=collect,
     probes=(Probe(LIST_ENDPOINT, ask),),
-    planned_requests=lambda _: {LIST_ENDPOINT: 5, ASSIGNMENTS_ENDPOINT: 100},
+    planned_requests=lambda _: {LIST_ENDPOINT: 6, ASSIGNMENTS_ENDPOINT: 100},
     planned_series=lambda _: {CATALOG: 2, INFO: 100, LEARNERS: 400, PROGRESS_RATIO: 100, RESULT_RATIO: 100},
     enabled=False,
     bases=(

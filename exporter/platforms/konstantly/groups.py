@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 
 from exporter.api.client import Client
-from exporter.api.pagination import offset_pages
+from exporter.api.pagination import children, offset_list
 from exporter.api.reply import Count
 from exporter.api.unreadable import OrUnknown
-from exporter.errors import NotFoundError
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
 from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
@@ -53,9 +52,9 @@ class Group(Struct, gc=False, rename="camel"):
     parent_id: OrUnknown[int | None] = None
 
 
-class GroupsPage(Struct, rename="camel"):
-    groups: list[Group]
-    total_count: Count
+class GroupsPage(Struct):
+    records: list[Group] = field(name="groups")
+    total: Count = field(name="totalCount")
 
 
 class GroupStatistics(Struct, rename="camel"):
@@ -78,17 +77,13 @@ def group_samples(group: Group, statistics: GroupStatistics) -> Iterator[Sample]
 
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
     """Read the whole list first: it would shift under a walk that waits for every group's statistics."""
-    pages = offset_pages(client, LIST_ENDPOINT, GroupsPage, lambda page: page.groups, lambda group: group.id)
-    groups = [group async for page in pages for group in page]
-    read = await client.concurrently(_read(client, group) for group in groups)
-    return [sample for samples in read for sample in samples]
+    groups = await offset_list(client, LIST_ENDPOINT, GroupsPage, lambda group: group.id)
+    read = children(client, groups, lambda group: _read(client, group))
+    return [sample async for samples in read for sample in samples]
 
 
 async def _read(client: Client, group: Group) -> list[Sample]:
-    try:
-        statistics = await client.get_as(GroupStatistics, STATISTICS_ENDPOINT, ids={"group": group.id})
-    except NotFoundError:
-        return []
+    statistics = await client.get_as(GroupStatistics, STATISTICS_ENDPOINT, ids={"group": group.id})
     return list(group_samples(group, statistics))
 
 
@@ -104,7 +99,7 @@ COLLECTOR = Collector(
     interval=timedelta(minutes=30),
     collect=collect,
     probes=(Probe(LIST_ENDPOINT, ask),),
-    planned_requests=lambda _: {LIST_ENDPOINT: 3, STATISTICS_ENDPOINT: 60},
+    planned_requests=lambda _: {LIST_ENDPOINT: 4, STATISTICS_ENDPOINT: 60},
     planned_series=lambda _: dict.fromkeys((INFO, USERS, COURSES, USERS_WITHOUT_ACTIVITY, USERS_WITHOUT_RESULTS), 60),
     bases=(sampled(LIST_ENDPOINT), sampled(STATISTICS_ENDPOINT)),
 )

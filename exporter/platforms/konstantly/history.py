@@ -8,13 +8,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from exporter.api.client import Client
-from exporter.api.pagination import offset_pages
+from exporter.api.pagination import children, offset_list
 from exporter.api.reply import Count
 from exporter.api.unreadable import OrUnknown
-from exporter.errors import NotFoundError
 from exporter.history import (
     ALWAYS_MS,
     MS_PER_SECOND,
@@ -79,14 +78,14 @@ class DatedAssignment(Assignment, kw_only=True, rename="camel"):
                 yield second
 
 
-class CoursesPage(Struct, rename="camel"):
-    courses: list[DatedCourse]
-    total_count: Count
+class CoursesPage(Struct):
+    records: list[DatedCourse] = field(name="courses")
+    total: Count = field(name="totalCount")
 
 
-class AssignmentsPage(Struct, rename="camel"):
-    assignments: list[DatedAssignment]
-    total_count: Count
+class AssignmentsPage(Struct):
+    records: list[DatedAssignment] = field(name="assignments")
+    total: Count = field(name="totalCount")
 
 
 def course_steps(course: DatedCourse, assignments: Iterable[DatedAssignment]) -> list[Steps]:
@@ -163,12 +162,12 @@ async def read_courses(
     totals_ms = int(now() * MS_PER_SECOND)
     totals = await client.get_as(Statistics, statistics.ENDPOINT)
     listed_ms = int(now() * MS_PER_SECOND)
-    listed = await _courses(client)
+    listed = await offset_list(client, courses.LIST_ENDPOINT, CoursesPage, lambda course: course.id)
     series: list[Steps] = []
     left_out: list[str] = []
-    assigned_at: dict[int, Sequence[int]] = {}
-    for course in listed:
-        assignments = await _assignments(client, course)
+    # one that vanished since it was listed is told of nothing but the list
+    assigned_at: dict[int, Sequence[int]] = {course.id: () for course in listed}
+    async for course, assignments in children(client, listed, lambda course: _assignments(client, course)):
         assigned_at[course.id] = array("q", [assignment.assigned_at for assignment in assignments])
         tally = Tally()
         tally.add(assignments)
@@ -187,27 +186,14 @@ async def read_courses(
     return by_family(series, families), [f"{what}: its dates do not lead to its present value" for what in left_out]
 
 
-async def _courses(client: Client) -> list[DatedCourse]:
-    pages = offset_pages(
-        client, courses.LIST_ENDPOINT, CoursesPage, lambda page: page.courses, lambda course: course.id
-    )
-    return [course async for page in pages for course in page]
-
-
-async def _assignments(client: Client, course: DatedCourse) -> list[DatedAssignment]:
-    """Read all; none for a course that vanished since it was listed."""
-    pages = offset_pages(
+async def _assignments(client: Client, course: DatedCourse) -> tuple[DatedCourse, list[DatedAssignment]]:
+    return course, await offset_list(
         client,
         courses.ASSIGNMENTS_ENDPOINT,
         AssignmentsPage,
-        lambda page: page.assignments,
         lambda assignment: assignment.user.id,
         ids={"course": course.id},
     )
-    try:
-        return [assignment async for page in pages for assignment in page]
-    except NotFoundError:
-        return []
 
 
 HISTORIES = (

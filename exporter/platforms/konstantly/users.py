@@ -3,10 +3,10 @@
 from collections import Counter
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from exporter.api.client import Client
-from exporter.api.pagination import offset_pages
+from exporter.api.pagination import offset_list
 from exporter.api.reply import Count
 from exporter.api.unreadable import OrUnknown
 from exporter.metrics import Family, Sample
@@ -39,9 +39,9 @@ class User(Struct, gc=False, rename="camel"):
         return self.role.alias if isinstance(self.role, Role) else self.role or ""
 
 
-class UsersPage(Struct, rename="camel"):
-    users: list[User]
-    total_count: Count
+class UsersPage(Struct):
+    records: list[User] = field(name="users")
+    total: Count = field(name="totalCount")
 
 
 def account_samples(accounts: Counter[tuple[str, bool]]) -> list[Sample]:
@@ -54,11 +54,9 @@ def account_samples(accounts: Counter[tuple[str, bool]]) -> list[Sample]:
 
 
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
-    """Count page by page; no account is kept."""
-    accounts: Counter[tuple[str, bool]] = Counter()
-    async for page in offset_pages(client, ENDPOINT, UsersPage, lambda page: page.users, lambda user: user.id):
-        accounts.update((user.role_alias, user.is_banned) for user in page)
-    return account_samples(accounts)
+    """Count the whole list."""
+    users = await offset_list(client, ENDPOINT, UsersPage, lambda user: user.id)
+    return account_samples(Counter((user.role_alias, user.is_banned) for user in users))
 
 
 async def ask(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
@@ -73,7 +71,7 @@ COLLECTOR = Collector(
     interval=timedelta(hours=1),
     collect=collect,
     probes=(Probe(ENDPOINT, ask),),
-    planned_requests=lambda _: {ENDPOINT: 50},
+    planned_requests=lambda _: {ENDPOINT: 53},
     planned_series=lambda _: {ACCOUNTS: 3 * 2},
     enabled=False,
     bases=(sampled(ENDPOINT),),

@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from exporter.api.client import Client
-from exporter.api.pagination import link_pages
+from exporter.api.pagination import children, link_pages, unique
 from exporter.api.reply import Reply, decode
-from exporter.errors import NotFoundError
 from exporter.metrics import Sample
 from exporter.platform import Probe
 from exporter.platforms.learning360 import records, v1
@@ -56,7 +54,7 @@ V1_SESSION_STATS = "/paths/sessions/{session}/stats/users"
 async def pages(client: Client, settings: Learning360Settings, listing: Listing[R]) -> AsyncIterator[Sequence[R]]:
     """Walk a list to its end; v1 sends it whole. See `exporter.api.pagination` for what the walk promises."""
     if settings.api_version == "v1":
-        yield await first_page(client, settings, listing)
+        yield unique(await first_page(client, settings, listing), identity, set())
         return
     async for page in link_pages(client, listing.endpoint, listing.page, identity):
         yield page
@@ -93,7 +91,7 @@ def identity(record: Record) -> bytes | str:
         compact = bytes.fromhex(record.id)
     except ValueError:
         return record.id
-    return compact if compact.hex() == record.id else record.id
+    return compact if compact.hex() == record.id else record.id  # capitals and blanks make another id
 
 
 async def path_stat_pages(client: Client, settings: Learning360Settings) -> AsyncIterator[Sequence[records.PathStat]]:
@@ -102,27 +100,13 @@ async def path_stat_pages(client: Client, settings: Learning360Settings) -> Asyn
         async for page in pages(client, settings, PATH_STATS):
             yield page
         return
-    missing: NotFoundError | None = None
-    answered = 0
-    async for sessions in pages(client, settings, PATH_SESSIONS):
-        remaining = iter(sessions)
-        while batch := list(islice(remaining, settings.concurrency)):
-            for stats in await client.concurrently(_v1_session_stats(client, session.id) for session in batch):
-                if isinstance(stats, NotFoundError):
-                    missing = stats
-                else:
-                    answered += 1
-                    yield stats
-    if missing and not answered:
-        raise missing
+    sessions = [session async for page in pages(client, settings, PATH_SESSIONS) for session in page]
+    async for stats in children(client, sessions, lambda session: _v1_session_stats(client, session.id)):
+        yield stats
 
 
-async def _v1_session_stats(client: Client, session: str) -> Sequence[records.PathStat] | NotFoundError:
-    """Return the error of a session that vanished since it was listed; when all do, the endpoint is what is missing."""
-    try:
-        return v1.path_stats(await client.get(V1_SESSION_STATS, ids={"session": session}))
-    except NotFoundError as error:
-        return error
+async def _v1_session_stats(client: Client, session: str) -> Sequence[records.PathStat]:
+    return v1.path_stats(await client.get(V1_SESSION_STATS, ids={"session": session}))
 
 
 async def count_by(

@@ -4,8 +4,9 @@ API reference: https://docs.viktor.ai/docs/api/rest (read 2026-11).
 
 - Authentication: a personal access token as bearer. It has its owner's rights, and the activity of an environment is
   for organisation admins only.
-- Paging: `limit` and `offset`; `next` holds the URL of the next page and `count` the length of the whole list. A page
-  may be shorter than `limit`. `/api/statistics/` is not paged.
+- Paging: `limit` and `offset`; `count` holds the length of the whole list. A page may be shorter than `limit`. `next`
+  holds the URL of the next page and is not read, as in the vendor's own SDK: a list by offset shifts under a walk, and
+  only one that asks for an overlap notices. `/api/statistics/` is not paged.
 - Limits: none documented; numbers change at most daily.
 - Windows are those of the calendar: their numbers leave the page when they end, and the next poll is due then. It is
   spread over a minute, so the numbers are away for a minute and the time of a run, or until the platform is back.

@@ -3,10 +3,10 @@
 from collections import Counter
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from exporter.api.client import Client
-from exporter.api.pagination import next_url_pages
+from exporter.api.pagination import offset_list
 from exporter.api.reply import Count
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample
@@ -36,9 +36,8 @@ class App(Struct, gc=False):
 
 
 class AppsPage(Struct):
-    count: Count
-    results: list[App]
-    next: str | None = None
+    records: list[App] = field(name="results")
+    total: Count = field(name="count")
 
 
 def app_samples(apps: Counter[tuple[bool, bool]]) -> list[Sample]:
@@ -52,11 +51,9 @@ def app_samples(apps: Counter[tuple[bool, bool]]) -> list[Sample]:
 
 
 async def collect(client: Client, _settings: ViktorSettings, _now: datetime) -> list[Sample]:
-    """Count page by page."""
-    apps: Counter[tuple[bool, bool]] = Counter()
-    async for page in next_url_pages(client, ENDPOINT, AppsPage, lambda page: page.results, lambda app: app.id, PARAMS):
-        apps.update((app.latest_published_app_version is not None, app.is_archived) for app in page)
-    return app_samples(apps)
+    """Count the whole list."""
+    apps = await offset_list(client, ENDPOINT, AppsPage, lambda app: app.id, params=PARAMS)
+    return app_samples(Counter((app.latest_published_app_version is not None, app.is_archived) for app in apps))
 
 
 async def ask(client: Client, _settings: ViktorSettings, _now: datetime) -> list[Sample]:

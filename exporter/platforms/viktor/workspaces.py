@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
-from exporter.api.client import Client, Params
-from exporter.api.pagination import next_url_pages
+from exporter.api.client import Client
+from exporter.api.pagination import offset_list
 from exporter.api.reply import Count
 from exporter.errors import InvalidResponseError
 from exporter.evidence import Basis, Evidence
@@ -37,7 +37,7 @@ from exporter.platforms.viktor.statistics import (
 
 LIST_ENDPOINT = "/api/workspaces/"
 LIST_SOURCE = f"Source: GET {LIST_ENDPOINT}, by default at most 30 minutes old."
-LIST_PARAMS: Params = {"limit": PAGE_LIMIT, "include_development": "true", "include_archived": "true"}
+LIST_PARAMS: Mapping[str, str | int] = {"limit": PAGE_LIMIT, "include_development": "true", "include_archived": "true"}
 
 KNOWN_TYPES: tuple[str, ...] = get_args(WorkspaceType)
 
@@ -102,12 +102,11 @@ class NestedWorkspaces(Struct, Generic[W]):
 
 
 class WorkspacesPage(Struct, Generic[W]):
-    count: Count
     results: list[W] | NestedWorkspaces[W]
-    next: str | None = None
+    total: Count = field(name="count")
 
     @property
-    def workspaces(self) -> list[W]:
+    def records(self) -> list[W]:
         """The page's workspaces, out of whichever of the two documented forms."""
         return self.results if isinstance(self.results, list) else self.results.results
 
@@ -211,11 +210,8 @@ def workspace_samples(
 
 
 async def listed_workspaces(client: Client, page: type[WorkspacesPage[W]]) -> list[W]:
-    """Read all pages of the list."""
-    pages = next_url_pages(
-        client, LIST_ENDPOINT, page, lambda page: page.workspaces, lambda workspace: workspace.id, LIST_PARAMS
-    )
-    return [workspace async for page in pages for workspace in page]
+    """Read the whole list."""
+    return await offset_list(client, LIST_ENDPOINT, page, lambda workspace: workspace.id, params=LIST_PARAMS)
 
 
 async def read_activity(client: Client, settings: ViktorSettings, now: datetime) -> Activity:
@@ -243,7 +239,7 @@ COLLECTOR = Collector(
     interval=timedelta(minutes=30),
     collect=collect,
     probes=(Probe(ENDPOINT, ask, ADMIN),),
-    planned_requests=lambda _: {ENDPOINT: 1, LIST_ENDPOINT: 5},
+    planned_requests=lambda _: {ENDPOINT: 1, LIST_ENDPOINT: 6},
     planned_series=lambda _: {
         WORKSPACES: len(KNOWN_TYPES),
         INFO: 500,
