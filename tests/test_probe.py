@@ -1,5 +1,6 @@
 """`check --probe`: for every collector what a run would say, from one request for each endpoint and right."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from itertools import combinations
@@ -62,7 +63,7 @@ async def test_one_request_for_each_endpoint_and_right(site: Demo) -> None:
     await findings(config(configuration(site)))
 
     def paths(served: Served) -> list[str]:
-        return sorted(request.path for request in served.requests)
+        return sorted(re.sub("[0-9a-f]{24}", "ID", request.path) for request in served.requests)
 
     assert paths(site.konstantly) == [f"/openapi/v1/{name}" for name in ("courses", "groups", "statistics", "users")]
     assert paths(site.viktor) == ["/api/apps/", "/api/statistics/", "/api/statistics/details/audit_events/"]
@@ -72,7 +73,9 @@ async def test_one_request_for_each_endpoint_and_right(site: Demo) -> None:
         "/stats/",
     ]
     assert paths(site.learning360) == [
-        *(f"/api/v1/{name}" for name in ("courses", "courses/stats", "groups", "paths", "paths/sessions", "users")),
+        *(f"/api/v1/{name}" for name in ("courses", "courses/stats", "groups", "paths", "paths/sessions")),
+        "/api/v1/paths/sessions/ID/stats/users",
+        "/api/v1/users",
         "/api/v2/classrooms",
         "/api/v2/courses",
         "/api/v2/courses/stats",
@@ -409,3 +412,19 @@ async def test_a_failure_is_marked() -> None:
 
     assert found[0].startswith("t: stats: FAILED: invalid_response: GET /stats/ answered 404; ")
     assert found[-1].startswith("t: credential: ")
+
+
+async def test_the_enrollments_of_v1_are_looked_into_too() -> None:
+    """Its sessions may come as expected and their statistics not: then a run fails, and so does the probe."""
+    sessions = (PLATFORM_FIXTURES / "learning360/v1_paths_sessions.json").read_bytes()
+    [target] = config(
+        "targets: [{name: t, platform: learning360, url: 'https://t.test', api_version: v1, company_id: i, api_key: k}]"
+    ).targets
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=sessions if request.url.path.endswith("/sessions") else b"{}")
+
+    found = {one.subject: one async for one in probe(target, fake_client(target, handler))}
+
+    assert found["path_stats"].is_failure
+    assert "GET /paths/sessions/{session}/stats/users" in found["path_stats"].text

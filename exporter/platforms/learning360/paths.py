@@ -10,7 +10,7 @@ from msgspec import UNSET
 from exporter.api.client import Client
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
-from exporter.platforms.learning360 import evidence
+from exporter.platforms.learning360 import evidence, v1
 from exporter.platforms.learning360.counting import WINDOWS, Windows, by_window, no_counts, state_samples
 from exporter.platforms.learning360.lists import (
     PATH_SESSIONS,
@@ -151,11 +151,11 @@ async def collect_path_stats(client: Client, settings: Learning360Settings, now:
 
 
 async def ask_path_stats(client: Client, settings: Learning360Settings, _now: datetime) -> list[Sample]:
-    """Read a page of enrollments; v1 has them per session, so there it reads the sessions."""
-    if settings.api_version == "v1":
-        await first_page(client, settings, PATH_SESSIONS)
-    else:
+    """Read a page of enrollments; v1 has them per session, so there it reads the sessions and the first one's."""
+    if settings.api_version == "v2":
         await first_page(client, settings, PATH_STATS)
+    elif sessions := await first_page(client, settings, PATH_SESSIONS):
+        v1.path_stats(await client.get(V1_SESSION_STATS, ids={"session": sessions[0].id}))
     return []
 
 
