@@ -195,8 +195,9 @@ class Academy:
 
     def _assess(self, day: Day, active: Sequence[Person]) -> None:
         rng = day.random("skill powers")
+        skills = [skill for skill in self._skills if _is_assessable(skill, day.date)]
         for at in moments_of(day.date, _POWERS_A_DAY * activity_level(day.date), rng):
-            skill, person = rng.choice(self._skills), rng.choice(active)
+            skill, person = rng.choice(skills), rng.choice(active)
             self._powers.append(new_power(len(self._powers), skill, person, at, rng))
 
     def _assign(self, day: Day, active: Sequence[Person]) -> None:
@@ -240,8 +241,9 @@ class Academy:
             for _ in range(rng.choice(_OPENINGS_OF_A_LOGIN)):
                 at = logged_in_at + timedelta(milliseconds=rng.randrange(600_000))
                 session = self._session_of(person, at) if rng.random() < _IN_PATH_SHARE else None
-                course = rng.choices(courses, cum_weights=appeals)[0]
-                openings.append(Opening(at, person, rng.choice(session.path.courses) if session else course, session))
+                own = [course for course in session.path.courses if _is_teachable(course, at.date())] if session else []
+                course = rng.choice(own) if own else rng.choices(courses, cum_weights=appeals)[0]
+                openings.append(Opening(at, person, course, session if own else None))
         return sorted(openings, key=attrgetter("at"))
 
     def _session_of(self, person: Person, at: datetime) -> PathSession | None:
@@ -263,6 +265,12 @@ def _is_teachable(course: Course, day: date) -> bool:
     if course.published_at is None or course.published_at.date() >= day:
         return False
     return course.archived_at is None or course.archived_at.date() > day
+
+
+def _is_assessable(skill: Skill, day: date) -> bool:
+    if skill.created_at.date() >= day:
+        return False
+    return skill.archived_at is None or skill.archived_at.date() > day
 
 
 def _is_assignable(course: Course, day: date) -> bool:

@@ -82,7 +82,7 @@ def _unopened(attempt_id: str, opening: Opening) -> Attempt:
 
 
 def _sittings(attempt_id: str, opening: Opening, rng: Random) -> list[Attempt]:
-    """The states from the first activity on; nobody learns after they have left."""
+    """The states from the first activity on; nobody learns after they have left, or what is taught no more."""
     person, course, session, at = opening.person, opening.course, opening.path_session, opening.at
     sittings = 1 if rng.random() < _ONE_SITTING_SHARE else rng.randint(2, 4)
     goal_percent = 100 if rng.random() < _FINISHING_SHARE else rng.randint(5, 95)
@@ -94,7 +94,7 @@ def _sittings(attempt_id: str, opening: Opening, rng: Random) -> list[Attempt]:
         begun_at = at if sitting == 1 else _later_day(ended_at, rng)
         sitting_ms = int(course.duration_minutes * 60_000 * rng.uniform(0.5, 1.4) / sittings)
         ended_at = begun_at + timedelta(milliseconds=sitting_ms)
-        if person.has_left(ended_at):
+        if person.has_left(ended_at) or course.status(ended_at) != "published":
             return states
         time_spent_ms += sitting_ms
         percent = max(percent, goal_percent * sitting // sittings)

@@ -56,6 +56,11 @@ class Day:
         """The generator of one topic on this day."""
         return random_of(self.seed, topic, self.date)
 
-    def creations(self, first_count: int, daily_count: float, rng: Random) -> list[datetime]:
-        """When things of a kind are created on this day: `first_count` on the first, `daily_count` on any other."""
-        return moments_of(self.date, first_count if self.is_first else daily_count, rng)
+    def creations(self, hour: int, first_count: int, daily_count: float, rng: Random) -> list[datetime]:
+        """When things of a kind are created on this day, in order: `first_count` on the first, else `daily_count`.
+
+        All of them within one hour (UTC), so that a kind which builds on another is created in a later hour than it.
+        """
+        count = int((first_count if self.is_first else daily_count) + rng.random())
+        begin = datetime.combine(self.date, time(hour), UTC)
+        return sorted(begin + timedelta(milliseconds=rng.randrange(3_600_000)) for _ in range(count))

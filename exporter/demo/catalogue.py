@@ -9,6 +9,8 @@ from exporter.demo.calendar import Day
 from exporter.demo.object_id import object_id
 from exporter.demo.roster import Group, Person
 
+# The day's groups and people are there by eight, the courses of the first day published by ten.
+_COURSES_HOUR, _OTHERS_HOUR, _PATHS_HOUR, _SESSIONS_HOUR = 8, 9, 10, 11
 _FIRST_COURSES, _COURSES_A_DAY = 60, 1 / 8
 _FIRST_PATHS, _PATHS_A_DAY = 6, 1 / 40
 _FIRST_SESSIONS, _SESSIONS_A_DAY = 6, 1 / 6
@@ -63,7 +65,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A learning path: courses in an order, taught in sessions."""
+    """A learning path: courses in an order, all published when it was made, taught in sessions."""
 
     number: int
     id: str
@@ -143,7 +145,7 @@ def new_courses(
     Those of the first day are published at once, later ones after some weeks of drafting.
     """
     rng = day.random("courses")
-    created = day.creations(_FIRST_COURSES, _COURSES_A_DAY, rng)
+    created = day.creations(_COURSES_HOUR, _FIRST_COURSES, _COURSES_A_DAY, rng)
     return [_course(len(courses) + index, created_at, groups, people, rng) for index, created_at in enumerate(created)]
 
 
@@ -167,7 +169,7 @@ def _course(
         name=_course_name(number),
         type=rng.choice(_COURSE_TYPES),
         group=rng.choice(groups),
-        author=rng.choice(people),
+        author=_one_of_staff(people, created_at, rng),
         duration_minutes=rng.randint(5, 90),
         is_scored=rng.random() < 0.7,
         appeal=rng.expovariate(1) ** 2,
@@ -176,6 +178,10 @@ def _course(
         archived_at=archived_at,
         deleted_at=deleted_at,
     )
+
+
+def _one_of_staff(people: Sequence[Person], now: datetime, rng: Random) -> Person:
+    return rng.choice([person for person in people if not person.has_left(now)])
 
 
 def _course_name(number: int) -> str:
@@ -192,22 +198,23 @@ def new_paths(
 ) -> list[Path]:
     """The paths created on `day`, in order; `paths` are all earlier ones."""
     rng = day.random("paths")
-    created = day.creations(_FIRST_PATHS, _PATHS_A_DAY, rng)
+    created = day.creations(_PATHS_HOUR, _FIRST_PATHS, _PATHS_A_DAY, rng)
     return [_path(len(paths) + index, created_at, people, courses, rng) for index, created_at in enumerate(created)]
 
 
 def _path(number: int, created_at: datetime, people: Sequence[Person], courses: Sequence[Course], rng: Random) -> Path:
-    author = rng.choice(people)
-    archived_at = created_at + timedelta(days=rng.uniform(200, 900)) if rng.random() < 0.3 else None
+    author = _one_of_staff(people, created_at, rng)
+    # there is always one path to hold a session of
+    archives = number > 0 and rng.random() < 0.3
     return Path(
         number=number,
         id=object_id(created_at, "path", number),
         name=f"{_SUBJECTS[number % len(_SUBJECTS)]} path {number + 1}",
         group=author.group,
         author=author,
-        courses=tuple(rng.sample(courses, 4)),
+        courses=tuple(rng.sample([course for course in courses if course.status(created_at) == "published"], 4)),
         created_at=created_at,
-        archived_at=archived_at,
+        archived_at=created_at + timedelta(days=rng.uniform(200, 900)) if archives else None,
     )
 
 
@@ -219,14 +226,14 @@ def new_sessions(
 ) -> list[PathSession]:
     """The path sessions planned on `day`, in order; `sessions` are all earlier ones."""
     rng = day.random("path sessions")
-    created = day.creations(_FIRST_SESSIONS, _SESSIONS_A_DAY, rng)
+    created = day.creations(_SESSIONS_HOUR, _FIRST_SESSIONS, _SESSIONS_A_DAY, rng)
     return [_session(len(sessions) + index, created_at, people, paths, rng) for index, created_at in enumerate(created)]
 
 
 def _session(
     number: int, created_at: datetime, people: Sequence[Person], paths: Sequence[Path], rng: Random
 ) -> PathSession:
-    path = rng.choice(paths)
+    path = rng.choice([path for path in paths if path.status(created_at) == "published"])
     start_at = created_at + timedelta(days=rng.randint(2, 25))
     end_at = start_at + timedelta(days=rng.randint(40, 130)) if rng.random() < 0.85 else None
     return PathSession(
@@ -234,7 +241,7 @@ def _session(
         id=object_id(created_at, "path session", number),
         name=f"{path.name}, session {number + 1}",
         path=path,
-        instructor=rng.choice(people),
+        instructor=_one_of_staff(people, created_at, rng),
         created_at=created_at,
         start_at=start_at,
         end_at=end_at,
@@ -244,7 +251,7 @@ def _session(
 def new_classrooms(day: Day, groups: Sequence[Group]) -> list[Classroom]:
     """The classrooms created on `day`, in order."""
     rng = day.random("classrooms")
-    created = day.creations(_FIRST_CLASSROOMS, _CLASSROOMS_A_DAY, rng)
+    created = day.creations(_OTHERS_HOUR, _FIRST_CLASSROOMS, _CLASSROOMS_A_DAY, rng)
     return [
         Classroom(object_id(at, "classroom", index), f"{rng.choice(_SUBJECTS)} workshop", rng.choice(groups), at)
         for index, at in enumerate(created)
@@ -254,7 +261,7 @@ def new_classrooms(day: Day, groups: Sequence[Group]) -> list[Classroom]:
 def new_skills(day: Day) -> list[Skill]:
     """The skills defined on `day`, in order."""
     rng = day.random("skills")
-    created = day.creations(_FIRST_SKILLS, _SKILLS_A_DAY, rng)
+    created = day.creations(_OTHERS_HOUR, _FIRST_SKILLS, _SKILLS_A_DAY, rng)
     return [
         Skill(
             object_id(at, "skill", index),
@@ -269,7 +276,7 @@ def new_skills(day: Day) -> list[Skill]:
 def new_projects(day: Day, groups: Sequence[Group]) -> list[LiveProject]:
     """The live projects begun on `day`, in order."""
     rng = day.random("live projects")
-    created = day.creations(_FIRST_PROJECTS, _PROJECTS_A_DAY, rng)
+    created = day.creations(_OTHERS_HOUR, _FIRST_PROJECTS, _PROJECTS_A_DAY, rng)
     return [
         LiveProject(
             object_id(at, "live project", index),

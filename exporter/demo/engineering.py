@@ -203,11 +203,12 @@ class Engineering:
         rng = random_of(self.seed, "visits", day)
         level = activity_level(day)
         midnight = datetime.combine(day, time(), UTC)
-        workspaces = [w for w in self.workspaces(midnight) if w.archived_at is None or w.archived_at > midnight]
+        evening = midnight + timedelta(days=1)
+        workspaces = [w for w in self.workspaces(midnight) if w.archived_at is None or w.archived_at > evening]
         return tuple(
             visit
             for person in self.people(midnight)
-            if rng.random() < person.diligence * level and (person.left_at is None or person.left_at > midnight)
+            if rng.random() < person.diligence * level and (person.left_at is None or person.left_at > evening)
             for visit in _visits_of(rng, person, workspaces, midnight)
         )
 

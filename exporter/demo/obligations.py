@@ -3,6 +3,7 @@
 Enrolments and powers are 360Learning's; assignments, with their certificates, are the Konstantly site's.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -116,11 +117,13 @@ class Assignment:
 def new_enrollment(number: int, session: PathSession, person: Person, created_at: datetime, rng: Random) -> Enrollment:
     """A new enrolment whose further course is drawn from `rng`.
 
-    Only those who never hand in are taken out again, and not before six weeks.
+    Nobody works after they have left, or after the session. Only those who never hand in are taken out again, and
+    not before six weeks.
     """
     opened_at = max(created_at, session.start_at)
-    started_at = _later(opened_at, 12, rng) if rng.random() < 0.85 else None
-    handed_in_at = _later(started_at, 35, rng) if started_at and rng.random() < 0.75 else None
+    ends = (session.end_at, person.left_at)
+    started_at = _before(_later(opened_at, 12, rng), ends) if rng.random() < 0.85 else None
+    handed_in_at = _before(_later(started_at, 35, rng), ends) if started_at and rng.random() < 0.75 else None
     judged_at = _later(handed_in_at, 4, rng) if handed_in_at else None
     leaves = handed_in_at is None and rng.random() < 0.3
     return Enrollment(
@@ -147,8 +150,9 @@ def new_power(number: int, skill: Skill, person: Person, created_at: datetime, r
 
 
 def new_assignment(number: int, course: Course, person: Person, created_at: datetime, rng: Random) -> Assignment:
-    """A new assignment whose further course is drawn from `rng`."""
-    started_at = _later(created_at, 14, rng) if rng.random() < 0.8 else None
+    """A new assignment whose further course is drawn from `rng`; nobody learns after they have left."""
+    ends = (person.left_at,)
+    started_at = _before(_later(created_at, 14, rng), ends) if rng.random() < 0.8 else None
     return Assignment(
         number=number,
         course=course,
@@ -156,7 +160,7 @@ def new_assignment(number: int, course: Course, person: Person, created_at: date
         created_at=created_at,
         started_at=started_at,
         deadline_at=created_at + timedelta(days=rng.randint(14, 60)) if rng.random() < 0.7 else None,
-        finished_at=_later(started_at, 30, rng) if started_at and rng.random() < 0.8 else None,
+        finished_at=_before(_later(started_at, 30, rng), ends) if started_at and rng.random() < 0.8 else None,
         percent_a_day=rng.randint(1, 12),
         result_percent=rng.randint(45, 100),
     )
@@ -165,6 +169,11 @@ def new_assignment(number: int, course: Course, person: Person, created_at: date
 def _later(moment: datetime, most_days: int, rng: Random) -> datetime:
     """A moment after `moment` by at most `most_days`, in whole milliseconds."""
     return moment + timedelta(milliseconds=rng.randint(3_600_000, most_days * 86_400_000))
+
+
+def _before(moment: datetime, ends: Iterable[datetime | None]) -> datetime | None:
+    """The moment, or None if it is not before every end that there is."""
+    return moment if all(end is None or moment < end for end in ends) else None
 
 
 def _is_past(moment: datetime | None, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from random import Random
 from exporter.demo.calendar import Day, activity_level, random_of
 from exporter.demo.object_id import object_id
 
+_GROUPS_HOUR, _PEOPLE_HOUR = 6, 7
 _FIRST_PEOPLE = 600
 _JOINERS_A_DAY = 3.3
 _FIRST_GROUPS = 30
@@ -102,7 +103,7 @@ def new_groups(day: Day, groups: Sequence[Group]) -> list[Group]:
     """The groups founded on `day`, in order; `groups` are all earlier ones."""
     rng = day.random("groups")
     founded = list(groups)
-    for created_at in day.creations(_FIRST_GROUPS, _GROUPS_A_DAY, rng):
+    for created_at in day.creations(_GROUPS_HOUR, _FIRST_GROUPS, _GROUPS_A_DAY, rng):
         founded.append(_group(len(founded), created_at, founded, rng))
     return founded[len(groups) :]
 
@@ -122,7 +123,7 @@ def _group(number: int, created_at: datetime, earlier: Sequence[Group], rng: Ran
 def new_people(day: Day, groups: Sequence[Group], people: Sequence[Person]) -> list[Person]:
     """The people whose accounts were created on `day`, in order; `people` are all earlier ones."""
     rng = day.random("people")
-    created = day.creations(_FIRST_PEOPLE, _JOINERS_A_DAY * activity_level(day.date), rng)
+    created = day.creations(_PEOPLE_HOUR, _FIRST_PEOPLE, _JOINERS_A_DAY * activity_level(day.date), rng)
     return [_person(day.seed, len(people) + index, created_at, groups, rng) for index, created_at in enumerate(created)]
 
 

@@ -41,7 +41,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def academy() -> Academy:
-    return Academy(1, date(2025, 12, 1))
+    return Academy(1, date(2025, 9, 1))
 
 
 def client_of(academy: Academy, clock: Clock | None = None, **options: Any) -> httpx.AsyncClient:
