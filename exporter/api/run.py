@@ -1,5 +1,6 @@
 """The run on whose behalf requests are sent: its id stands in every line about them and travels with each of them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ MAX_UNREADABLE_SHARE = 0.01
 JUDGED_AT_ONCE = 1_000
 """From so many unreadable values of one key on, a run does not wait for its end to be refused."""
 TOLD_RECORDS = 5
+TOLD_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+"""What is taken for the id of a record; anything else may be a mail address and is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,10 @@ class Unreadable:
 
     def __str__(self) -> str:
         """Name endpoint, path and records, never a value."""
-        told = [f"{value.path} of record {value.record_id}" if value.record_id else value.path for value in self.first]
+        told = [
+            f"{value.path} of record {value.record_id}" if TOLD_ID.fullmatch(value.record_id) else value.path
+            for value in self.first
+        ]
         more = f" and {self.count - len(told)} more" if self.count > len(told) else ""
         return f"GET {self.endpoint}: {', '.join(told)}{more}"
 
@@ -100,3 +106,8 @@ def new_run() -> Iterator[Run]:
 def current_run() -> Run:
     """Return the run that this task belongs to; outside of any, each request is a run of its own."""
     return _current.get(None) or Run()
+
+
+def note_unreadable(endpoint: str, path: str, record_id: object) -> None:
+    """Count a value whose text the decoder takes for good and the platform's own module cannot read."""
+    current_run().take_note(endpoint, endpoint, 0, [UnreadableValue(path, str(record_id), False)])

@@ -21,9 +21,6 @@ _OR_UNKNOWN: Final = "or unknown"
 OrUnknown = Annotated[T | UnsetType, _OR_UNKNOWN]
 """An optional value: UNSET when what arrived is no T. Ids and what decides a state are never optional."""
 
-TOLD_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-"""What is taken for the id of a record; anything else may be a mail address and is not told."""
-
 
 @dataclass(frozen=True, slots=True)
 class UnreadableValue:
@@ -103,8 +100,7 @@ def _at(message: str, path: str) -> str:
 def _record_id(value: dict[str, Any], struct: Any) -> str:
     for field in msgspec.structs.fields(struct):
         if field.name == "id":
-            text = str(value.get(field.encode_name))
-            return text if TOLD_ID.fullmatch(text) else ""
+            return str(value.get(field.encode_name, ""))
     return ""
 
 

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from heapq import merge
 from operator import itemgetter
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from exporter.api.client import Client
 from exporter.api.pagination import keyset_pages
 from exporter.api.reply import Count
-from exporter.errors import InvalidResponseError
+from exporter.api.run import note_unreadable
+from exporter.api.unreadable import OrUnknown
 from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Span, Steps, by_family, counted, summed
 from exporter.metrics import Family
 from exporter.platform import History, no_history
@@ -39,23 +40,26 @@ class Task(Struct, gc=False):
     """A row of /api/task; `created` is naive UTC."""
 
     id: int
-    created: str
-    n_answers: Count
+    created: OrUnknown[str]
+    n_answers: OrUnknown[Count]
 
 
 class TaskRun(Struct, gc=False):
     """A row of /api/taskrun, without who sent it; `finish_time` is naive UTC."""
 
     id: int
-    finish_time: str
+    finish_time: OrUnknown[str]
 
 
-def milliseconds(text: str, endpoint: str, key: str) -> int:
-    """Return Unix time, rounded up: what happened within a millisecond is seen at its end. Raises CollectError."""
+def milliseconds(text: str | UnsetType, endpoint: str, key: str, row_id: int) -> int | None:
+    """Return Unix time, rounded up: what happened within a millisecond is seen at its end. None for what is no time."""
+    if text is UNSET:
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidResponseError(f"GET {endpoint}: `$[...].{key}` is not a time") from None
+        note_unreadable(endpoint, f"$[...].{key}", row_id)
+        return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return -((datetime(1970, 1, 1, tzinfo=UTC) - moment) // timedelta(milliseconds=1))
 
@@ -68,12 +72,17 @@ async def read_totals(
     if settings.secret("api_key"):
         params["all"] = 1
     tasks: list[tuple[int, int]] = []
+    are_answers_known = True
     runs_ms = array("q")
     with explained():
         async for task_rows in keyset_pages(client, TASK, list[Task], lambda row: row.id, params):
-            tasks += [(milliseconds(row.created, TASK, "created"), row.n_answers) for row in task_rows]
+            for row in task_rows:
+                if (created_ms := milliseconds(row.created, TASK, "created", row.id)) is not None:
+                    tasks.append((created_ms, row.n_answers or 0))
+                    are_answers_known = are_answers_known and row.n_answers is not UNSET
         async for run_rows in keyset_pages(client, TASK_RUN, list[TaskRun], lambda row: row.id, params):
-            runs_ms.extend([milliseconds(row.finish_time, TASK_RUN, "finish_time") for row in run_rows])
+            finished_ms = (milliseconds(row.finish_time, TASK_RUN, "finish_time", row.id) for row in run_rows)
+            runs_ms.extend([finish_ms for finish_ms in finished_ms if finish_ms is not None])
         totals = await client.get_as(Stats, server.STATS, params={"response_format": "json"})
     tasks.sort()
     runs = ((time_ms, -1) for time_ms in sorted(runs_ms))
@@ -86,7 +95,7 @@ async def read_totals(
     now_ms = int(now() * MS_PER_SECOND)
     told = {sample.family: sample.value for sample in stats_samples(totals)}
     wrong = {one.family for one in series[:2] if not _may_have_been(one, told[one.family], now_ms)}
-    if server.TASKS in wrong:
+    if server.TASKS in wrong or not are_answers_known:
         wrong.add(server.REQUESTED_TASK_RUNS)
     if wrong:
         wrong.add(server.PENDING_TASK_RUNS)

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from exporter.api.client import Client
 from exporter.api.pagination import keyset_pages
 from exporter.api.reply import Count, Percent
-from exporter.errors import InvalidResponseError
+from exporter.api.run import note_unreadable
+from exporter.api.unreadable import OrUnknown
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
 from exporter.platforms.pybossa.access import CATEGORY, FAVORITES, ask_key, explained, planned_key
@@ -81,16 +82,16 @@ class Project(Struct, gc=False):
     """A row of /api/project."""
 
     id: int
-    short_name: str
-    name: str
-    category_id: int | None = None
+    short_name: OrUnknown[str]
+    name: OrUnknown[str]
+    category_id: OrUnknown[int | None] = None
 
 
 class Category(Struct, gc=False):
     """A row of /api/category."""
 
     id: int
-    short_name: str
+    short_name: OrUnknown[str]
 
 
 class ProjectStats(Struct, gc=False):
@@ -98,21 +99,21 @@ class ProjectStats(Struct, gc=False):
 
     id: int
     project_id: int
-    n_tasks: Count
-    n_completed_tasks: Count
-    n_task_runs: Count
-    n_results: Count
-    n_volunteers: Count
-    overall_progress: Percent
-    average_time: Annotated[float, Meta(ge=0)]
-    last_activity: str | None
+    n_tasks: OrUnknown[Count]
+    n_completed_tasks: OrUnknown[Count]
+    n_task_runs: OrUnknown[Count]
+    n_results: OrUnknown[Count]
+    n_volunteers: OrUnknown[Count]
+    overall_progress: OrUnknown[Percent]
+    average_time: OrUnknown[Annotated[float, Meta(ge=0)]]
+    last_activity: OrUnknown[str | None]
 
 
 def project_info(project: Project, category_names: Mapping[int, str]) -> Sample:
-    """Map a project; a category that is unset or unknown is the empty string."""
-    category = "" if project.category_id is None else category_names.get(project.category_id, "")
+    """Map a project; a category that is unset or unknown is the empty string, as is a name that cannot be read."""
+    category = category_names.get(project.category_id, "") if isinstance(project.category_id, int) else ""
     return PROJECT_INFO.sample(
-        1, project=str(project.id), short_name=project.short_name, name=project.name, category=category
+        1, project=str(project.id), short_name=project.short_name or "", name=project.name or "", category=category
     )
 
 
@@ -120,44 +121,56 @@ def project_samples(stats: ProjectStats) -> Iterator[Sample]:
     """Map a row that the server has computed; what it says of task runs that are not there is left out."""
     project = str(stats.project_id)
     yield from _count_samples(project, (stats,))
-    yield PROJECT_PROGRESS_RATIO.sample(stats.overall_progress / 100, project=project)
+    if stats.overall_progress is not UNSET:
+        yield PROJECT_PROGRESS_RATIO.sample(stats.overall_progress / 100, project=project)
     yield from _task_run_samples(project, (stats,))
 
 
 def other_samples(rows: Sequence[ProjectStats]) -> Iterator[Sample]:
     """Add up the rows of several projects that the server has computed."""
     yield from _count_samples(OTHER, rows)
-    if tasks := sum(row.n_tasks for row in rows):
-        yield PROJECT_PROGRESS_RATIO.sample(sum(row.n_completed_tasks for row in rows) / tasks, project=OTHER)
+    told = [(row.n_tasks, row.n_completed_tasks) for row in rows]
+    known = [(tasks, completed) for tasks, completed in told if tasks is not UNSET and completed is not UNSET]
+    if tasks := sum(tasks for tasks, _ in known):
+        yield PROJECT_PROGRESS_RATIO.sample(sum(completed for _, completed in known) / tasks, project=OTHER)
     yield from _task_run_samples(OTHER, rows)
 
 
 def _count_samples(project: str, rows: Sequence[ProjectStats]) -> Iterator[Sample]:
-    yield PROJECT_TASKS.sample(sum(row.n_tasks for row in rows), project=project)
-    yield PROJECT_COMPLETED_TASKS.sample(sum(row.n_completed_tasks for row in rows), project=project)
-    yield PROJECT_TASK_RUNS.sample(sum(row.n_task_runs for row in rows), project=project)
-    yield PROJECT_RESULTS.sample(sum(row.n_results for row in rows), project=project)
-    yield PROJECT_VOLUNTEERS.sample(sum(row.n_volunteers for row in rows), project=project)
+    for family, counts in (
+        (PROJECT_TASKS, [row.n_tasks for row in rows]),
+        (PROJECT_COMPLETED_TASKS, [row.n_completed_tasks for row in rows]),
+        (PROJECT_TASK_RUNS, [row.n_task_runs for row in rows]),
+        (PROJECT_RESULTS, [row.n_results for row in rows]),
+        (PROJECT_VOLUNTEERS, [row.n_volunteers for row in rows]),
+    ):
+        if known := [count for count in counts if count is not UNSET]:
+            yield family.sample(sum(known), project=project)
 
 
 def _task_run_samples(project: str, rows: Sequence[ProjectStats]) -> Iterator[Sample]:
     """Map means and times, which without task runs are only what the server's database fills in."""
-    active = [row for row in rows if row.n_task_runs]
-    if not active:
-        return
-    seconds = math.fsum(row.average_time * row.n_task_runs for row in active)
-    mean_seconds = active[0].average_time if len(active) == 1 else seconds / sum(row.n_task_runs for row in active)
-    yield PROJECT_TASK_RUN_SECONDS.sample(mean_seconds, project=project)
-    times = [_unix_time(row.last_activity) for row in active if row.last_activity is not None]
+    active = [(row, row.n_task_runs) for row in rows if row.n_task_runs]
+    means = [(row.average_time, task_runs) for row, task_runs in active if row.average_time is not UNSET]
+    if len(means) == 1:
+        yield PROJECT_TASK_RUN_SECONDS.sample(means[0][0], project=project)
+    elif means:
+        seconds = math.fsum(mean_seconds * task_runs for mean_seconds, task_runs in means)
+        yield PROJECT_TASK_RUN_SECONDS.sample(seconds / sum(task_runs for _, task_runs in means), project=project)
+    times = [time for row, _ in active if (time := _last_activity_seconds(row)) is not None]
     if times:
         yield PROJECT_LAST_ACTIVITY.sample(max(times), project=project)
 
 
-def _unix_time(text: str) -> float:
+def _last_activity_seconds(stats: ProjectStats) -> float | None:
+    """Return Unix time; None without an activity, and for one that is no time."""
+    if not isinstance(stats.last_activity, str):
+        return None
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(stats.last_activity)
     except ValueError:
-        raise InvalidResponseError(f"GET {PROJECTSTATS}: `$[...].last_activity` is not a time") from None
+        note_unreadable(PROJECTSTATS, "$[...].last_activity", stats.id)
+        return None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
@@ -179,7 +192,8 @@ def published_samples(
 ) -> list[Sample]:
     """Map the published projects; those that are not chosen are added up, so that sums over projects are the whole."""
     known = {row.project_id: row for row in statistics if row.last_activity != NEVER}
-    task_runs = {one.id: known[one.id].n_task_runs if one.id in known else -1 for one in projects}
+    counts = {one.id: known[one.id].n_task_runs if one.id in known else UNSET for one in projects}
+    task_runs = {project: -1 if count is UNSET else count for project, count in counts.items()}
     own = chosen_projects(task_runs, choice)
     samples = [PROJECTS_WITHOUT_STATISTICS.sample(sum(one.id not in known for one in projects))]
     samples += [project_info(one, category_names) for one in projects if one.id in own]
@@ -207,7 +221,7 @@ async def collect_projects(client: Client, settings: PybossaSettings, now: datet
     await ask_key(client, settings, now)
     with explained():
         async for categories in keyset_pages(client, CATEGORY, list[Category], _id, params):
-            category_names.update((category.id, category.short_name) for category in categories)
+            category_names.update((category.id, category.short_name or "") for category in categories)
         async for page in keyset_pages(client, PROJECT, list[Project], _id, {**params, "published": "true"}):
             projects += page
         async for rows in keyset_pages(client, PROJECTSTATS, list[ProjectStats], _id, params):

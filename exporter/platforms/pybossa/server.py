@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from exporter.api.client import Client
 from exporter.api.reply import Count
+from exporter.api.unreadable import OrUnknown
 from exporter.errors import InvalidResponseError, ServerError, UnauthorizedError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
@@ -114,13 +115,13 @@ class TopProject(Struct):
     """One of the projects with the most task runs."""
 
     short_name: str
-    n_answers: Count
+    n_answers: OrUnknown[Count]
 
 
 class TopUser(Struct):
     """One of the users with the most task runs, without who it is."""
 
-    n_answers: Count
+    n_answers: OrUnknown[Count]
 
 
 class Stats(Struct):
@@ -134,7 +135,7 @@ class Stats(Struct):
     top_5_projects_24_hours: list[TopProject] | None = None
     top5_users_24_hours: list[TopUser] | None = None
     top_5_users_24_hours: list[TopUser] | None = None
-    locs: list[msgspec.Raw] | str | None = None
+    locs: list[Any] | str | None = None
 
 
 class GlobalStats(Struct):
@@ -150,7 +151,7 @@ class Queue(Struct):
     """A queue of background jobs."""
 
     name: str
-    count: Count
+    count: OrUnknown[Count]
 
 
 class Queues(Struct):
@@ -190,9 +191,11 @@ def _top_samples(stats: Stats) -> Iterator[Sample]:
     projects = _either(stats.top5_projects_24_hours, stats.top_5_projects_24_hours, "top5_projects_24_hours")
     users = _either(stats.top5_users_24_hours, stats.top_5_users_24_hours, "top5_users_24_hours")
     for project in projects[:TOP]:
-        yield TOP_PROJECT_TASK_RUNS.sample(project.n_answers, project=project.short_name)
+        if project.n_answers is not UNSET:
+            yield TOP_PROJECT_TASK_RUNS.sample(project.n_answers, project=project.short_name)
     for rank, user in enumerate(users[:TOP], start=1):
-        yield TOP_USER_TASK_RUNS.sample(user.n_answers, rank=str(rank))
+        if user.n_answers is not UNSET:
+            yield TOP_USER_TASK_RUNS.sample(user.n_answers, rank=str(rank))
 
 
 def _either(one: list[T] | None, other: list[T] | None, key: str) -> list[T]:
@@ -202,10 +205,10 @@ def _either(one: list[T] | None, other: list[T] | None, key: str) -> list[T]:
     return top
 
 
-def _location_samples(locations: list[msgspec.Raw] | str | None) -> Iterator[Sample]:
+def _location_samples(locations: list[Any] | str | None) -> Iterator[Sample]:
     if isinstance(locations, str):
         try:
-            locations = msgspec.json.decode(locations, type=list[msgspec.Raw])
+            locations = msgspec.json.decode(locations, type=list[Any])
         except (msgspec.DecodeError, RecursionError):
             raise InvalidResponseError(f"GET {STATS}: the text of `$.locs` is not a list") from None
     if locations is not None:
@@ -244,7 +247,7 @@ def queue_samples(reply: Queues) -> list[Sample]:
         )
     if reply.queues is None:
         raise InvalidResponseError(f"GET {QUEUES}: `$.queues` is missing")
-    return [QUEUE_JOBS.sample(queue.count, queue=queue.name) for queue in reply.queues]
+    return [QUEUE_JOBS.sample(queue.count, queue=queue.name) for queue in reply.queues if queue.count is not UNSET]
 
 
 async def collect_stats(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
