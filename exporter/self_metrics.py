@@ -73,8 +73,9 @@ SERIES_DROPPED = Family(
 )
 UNREADABLE_VALUES = Family(
     "engagement_collector_unreadable_values",
-    "Values in the records of the last complete result that could not be read, such as a date in the year 20226 or a "
-    "score of 105; no series counts them. Absent without a result. The log names endpoint, key and record.",
+    "Values in the records of the last complete result that could not be read, such as a date in the year 20226, a "
+    "score of 105 or the learners of one course; no series counts them. Absent without a result. The log names "
+    "endpoint, key and record.",
     _COLLECTOR,
 )
 API_REQUESTS = Family(

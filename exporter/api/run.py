@@ -1,6 +1,5 @@
 """The run on whose behalf requests are sent: its id stands in every line about them and travels with each of them."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,8 +14,11 @@ MAX_UNREADABLE_SHARE = 0.01
 JUDGED_AT_ONCE = 1_000
 """From so many unreadable values of one key on, a run does not wait for its end to be refused."""
 TOLD_RECORDS = 5
-TOLD_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-"""What is taken for the id of a record; anything else may be a mail address and is not told."""
+
+
+def few_enough(odd: int, records: int) -> bool:
+    """True if so many records may be odd: one always, and else 1 %."""
+    return odd <= max(1, MAX_UNREADABLE_SHARE * records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,7 @@ class Unreadable:
 
     def __str__(self) -> str:
         """Name endpoint, path and records, never a value."""
-        told = [
-            f"{value.path} of record {value.record_id}" if TOLD_ID.fullmatch(value.record_id) else value.path
-            for value in self.first
-        ]
+        told = list(map(str, self.first))
         more = f" and {self.count - len(told)} more" if self.count > len(told) else ""
         return f"GET {self.endpoint}: {', '.join(told)}{more}"
 
@@ -83,7 +82,7 @@ class Run:
         for (endpoint, key), values in self._values.items():
             records = self.records[endpoint]
             is_label = any(value.is_label for value in values.values())
-            if not is_label and len(values) > max(1, MAX_UNREADABLE_SHARE * records):
+            if not is_label and not few_enough(len(values), records):
                 raise InvalidResponseError(
                     f"GET {endpoint}: `{key}` cannot be read in {len(values)} of {records} records"
                 )
@@ -108,6 +107,6 @@ def current_run() -> Run:
     return _current.get(None) or Run()
 
 
-def note_unreadable(endpoint: str, path: str, record_id: object) -> None:
+def note_unreadable(endpoint: str, path: str, record_id: object, why: str = "") -> None:
     """Count a value whose text the decoder takes for good and the platform's own module cannot read."""
-    current_run().take_note(endpoint, endpoint, 0, [UnreadableValue(path, str(record_id), False)])
+    current_run().take_note(endpoint, endpoint, 0, [UnreadableValue(path, str(record_id), False, why)])

@@ -21,17 +21,26 @@ _OR_UNKNOWN: Final = "or unknown"
 OrUnknown = Annotated[T | UnsetType, _OR_UNKNOWN]
 """An optional value: UNSET when what arrived is no T. Ids and what decides a state are never optional."""
 
+TOLD_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+"""What is taken for the id of a record; anything else may be a mail address and is not told."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadableValue:
     """Where a value stands that could not be read, such as `$[4].score`, and the id of its record, empty without one.
 
-    `is_label` if series have it in a label only, so that no number depends on it.
+    `is_label` if series have it in a label only, so that no number depends on it; `why` where the place does not tell.
     """
 
     path: str
     record_id: str
     is_label: bool
+    why: str = ""
+
+    def __str__(self) -> str:
+        """Name path and record, never the value."""
+        record = f" of record {self.record_id}" if TOLD_ID.fullmatch(self.record_id) else ""
+        return f"{self.path}{record}{f' ({self.why})' if self.why else ''}"
 
     @property
     def key(self) -> str:

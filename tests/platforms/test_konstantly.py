@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from exporter.api.client import Access, Client
+from exporter.api.run import new_run
 from exporter.errors import CollectError, IncompleteError, InvalidResponseError, ServerError, UnauthorizedError
 from exporter.metrics import Sample
 from exporter.platforms.konstantly import PLATFORM
@@ -246,7 +247,6 @@ async def test_lists_are_read_page_by_page_to_the_end(collect: Collect) -> None:
         ("groups", "/groups"),
         ("users", "/users"),
         ("courses", "/courses"),
-        ("courses", "/courses/32/assignments/users"),
     ],
 )
 async def test_a_list_shorter_than_its_total_is_incomplete(name: str, path: str, collect: Collect) -> None:
@@ -258,7 +258,9 @@ async def test_a_list_shorter_than_its_total_is_incomplete(name: str, path: str,
 
 
 @pytest.mark.parametrize("total", [8, 12])
-async def test_assignments_that_ignore_the_offset_are_incomplete(total: int, collect: Collect) -> None:
+async def test_assignments_that_ignore_the_offset_leave_their_course_without_series(
+    total: int, collect: Collect
+) -> None:
     """The reference documents no offset there: the same five again prove that the rest cannot be had."""
     site = Site()
 
@@ -267,8 +269,62 @@ async def test_assignments_that_ignore_the_offset_are_incomplete(total: int, col
             return httpx.Response(200, json=changed("courses_32_assignments_users", "totalCount", total))
         return site(request)
 
+    with new_run() as run:
+        samples = await collect("courses", without_offset)
+
+    assert set(values(samples, "konstantly_course_info")) == {("31", "Safety"), ("33", "Fire drill")}
+    assert [(one.endpoint, one.count) for one in run.unreadable()] == [("/courses", 1)]
+    assert "details of record 32 (GET /courses/{course}/assignments/users: " in str(run.unreadable()[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "ids", "others"),
+    [
+        ("groups", "/groups/5/statistics", "konstantly_group_info", {"4", "6"}),
+        ("courses", "/courses/32/assignments/users", "konstantly_course_info", {"31", "33"}),
+    ],
+)
+async def test_one_odd_reply_leaves_its_object_without_series_and_takes_no_other_away(
+    name: str, path: str, ids: str, others: set[str], collect: Collect
+) -> None:
+    with new_run() as run:
+        samples = await collect(name, Site({path: {"error": "?"}}))
+
+    assert {labels[0] for labels in values(samples, ids)} == others
+    assert sum(values(samples, "konstantly_catalog_courses").values()) == (3 if name == "courses" else 0)
+    assert sum(one.count for one in run.unreadable()) == 1
+
+
+@pytest.mark.parametrize("odd", [{31, 32}, {31, 32, 33}])
+async def test_more_than_a_small_share_of_odd_courses_fails_the_run(odd: set[int], collect: Collect) -> None:
+    """One always may be odd, and else 1 %; the error is that of the first."""
+    short = changed("courses_32_assignments_users", "totalCount", 6)
+    site = Site({f"/courses/{course}/assignments/users": short for course in odd})
+
     with pytest.raises(IncompleteError, match=r"GET /courses/.*/assignments/users"):
-        await collect("courses", without_offset)
+        await collect("courses", site)
+
+
+async def test_the_only_course_with_an_odd_list_fails_the_run(collect: Collect) -> None:
+    [course, *_] = documented("courses")["courses"]
+    site = Site({"/courses": {"courses": [course], "totalCount": 1}, "/courses/31/assignments/users": {}})
+
+    with pytest.raises(InvalidResponseError):
+        await collect("courses", site)
+
+
+async def test_a_course_assigned_directly_and_by_a_group_is_two_assignments(collect: Collect) -> None:
+    """The platform lists both under the same user, and counts both; only a row that comes again is the same."""
+    [first, *others] = documented("courses_32_assignments_users")["assignments"]
+    by_group = first | {"assignedAt": first["assignedAt"] + 86_400}
+    by_deadline = first | {"deadlineAt": first["deadlineAt"] + 86_400}
+    rows = [first, by_group, by_deadline, *others]
+    site = Site({"/courses/32/assignments/users": {"assignments": rows, "totalCount": len(rows)}}, page_size=2)
+
+    samples = await collect("courses", site)
+
+    learners = values(samples, "konstantly_course_learners")
+    assert sum(value for (course, _), value in learners.items() if course == "32") == len(rows)
 
 
 async def test_a_group_that_vanished_since_it_was_listed_has_no_series(collect: Collect) -> None:
@@ -433,8 +489,8 @@ async def test_what_a_series_needs_must_be_there_and_of_its_type(
     name: str, endpoint: str, key: str, value: object, collect: Collect
 ) -> None:
     """The error names the endpoint and the key; nothing is guessed and nothing becomes 0."""
-    path = endpoint.format(group=4, course=32)
-    site = Site({path: changed(path.strip("/").replace("/", "_"), key, value)})
+    reply = changed(endpoint.format(group=4, course=32).strip("/").replace("/", "_"), key, value)
+    site = Site({endpoint.format(group=group, course=course): reply for group, course in ((4, 31), (5, 32), (6, 33))})
 
     with pytest.raises(InvalidResponseError) as error:
         await collect(name, site)

@@ -2,25 +2,28 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec import UNSET, Struct, field
 
 from exporter.api.client import Client
-from exporter.api.pagination import children, offset_list
+from exporter.api.pagination import offset_list
 from exporter.api.reply import Count, Percent
 from exporter.api.unreadable import OrUnknown
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
+from exporter.platforms.konstantly.details import read_details
 from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
 
 LIST_ENDPOINT = "/courses"
 ASSIGNMENTS_ENDPOINT = "/courses/{course}/assignments/users"
 LIST_SOURCE = f"Source: GET {LIST_ENDPOINT}, by default at most 1 hour old."
 ASSIGNMENTS_SOURCE = f"Source: GET {ASSIGNMENTS_ENDPOINT}, by default at most 1 hour old."
+
+_ODD = "A course whose list cannot be read has no series; engagement_collector_unreadable_values counts it."
 
 STATUSES = ("draft", "published")
 STATES = ("not_started", "in_progress", "finished", "expired")
@@ -33,18 +36,19 @@ INFO = info(
 CATALOG = Family("konstantly_catalog_courses", f"Courses by status draft or published. {LIST_SOURCE}", ("status",))
 LEARNERS = Family(
     "konstantly_course_learners",
-    "Users to whom the course is assigned, by state: finished, else expired, else in_progress (has started), "
-    f"else not_started. {ASSIGNMENTS_SOURCE}",
+    "Assignments of the course to users, by state: finished, else expired, else in_progress (has started), else "
+    "not_started. Who has it both directly and by a group counts twice, as the platform lists them. "
+    f"{_ODD} {ASSIGNMENTS_SOURCE}",
     ("course", "state"),
 )
 PROGRESS_RATIO = Family(
     "konstantly_course_progress_ratio",
-    f"Mean progress, 0 to 1, of the users to whom the course is assigned; absent without any. {ASSIGNMENTS_SOURCE}",
+    f"Mean progress, 0 to 1, of the assignments of the course to users; absent without any. {ASSIGNMENTS_SOURCE}",
     ("course",),
 )
 RESULT_RATIO = Family(
     "konstantly_course_result_ratio",
-    f"Mean result, 0 to 1, of the users who finished the course; absent without any. {ASSIGNMENTS_SOURCE}",
+    f"Mean result, 0 to 1, of the finished assignments of the course; absent without any. {ASSIGNMENTS_SOURCE}",
     ("course",),
 )
 
@@ -65,7 +69,10 @@ class AssignedUser(Struct, gc=False):
 
 
 class Assignment(Struct, gc=False, rename="camel"):
-    """A course assigned to a user; both values are in percent."""
+    """A course assigned to a user, once by itself and once by each group; both values are in percent.
+
+    Assignments have no id: what tells those of a user apart is when they were made and until when there is time.
+    """
 
     user: AssignedUser
     progress_value: OrUnknown[Percent]
@@ -73,6 +80,13 @@ class Assignment(Struct, gc=False, rename="camel"):
     is_course_started: bool
     is_course_finished: bool
     is_expired: bool
+    assigned_at: OrUnknown[Count | None] = None
+    deadline_at: OrUnknown[Count | None] = None
+
+    @property
+    def key(self) -> Hashable:
+        """What no other assignment of the course has."""
+        return self.user.id, self.assigned_at, self.deadline_at
 
     @property
     def state(self) -> str:
@@ -132,21 +146,22 @@ def course_samples(course: Course, tally: Tally) -> Iterator[Sample]:
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
     """Read the list, then every course, drafts included: a course may go back to draft while it has learners."""
     courses = await offset_list(client, LIST_ENDPOINT, CoursesPage, lambda course: course.id)
-    read = children(client, courses, lambda course: _read(client, course))
-    return catalog_samples(courses) + [sample async for samples in read for sample in samples]
+    details = await read_details(client, LIST_ENDPOINT, courses, lambda course: _read(client, course))
+    return catalog_samples(courses) + details
 
 
-async def _read(client: Client, course: Course) -> list[Sample]:
-    assignments = await offset_list(
-        client,
-        ASSIGNMENTS_ENDPOINT,
-        AssignmentsPage,
-        lambda assignment: assignment.user.id,
-        ids={"course": course.id},
-    )
+async def _read(client: Client, course: Course) -> Iterator[Sample]:
     tally = Tally()
-    tally.add(assignments)
-    return list(course_samples(course, tally))
+    tally.add(
+        await offset_list(
+            client,
+            ASSIGNMENTS_ENDPOINT,
+            AssignmentsPage,
+            lambda assignment: assignment.key,
+            ids={"course": course.id},
+        )
+    )
+    return course_samples(course, tally)
 
 
 async def ask(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
@@ -169,8 +184,8 @@ COLLECTOR = Collector(
         Basis(
             ASSIGNMENTS_ENDPOINT,
             Evidence.INFERRED,
-            "That `offset` pages this list too: the reference shows `totalCount` and no parameter. A page "
-            "that only repeats makes the run incomplete.",
+            "That `offset` pages this list too: the reference shows `totalCount` and no parameter. Where a page "
+            "only repeats, the course has no series.",
             "a course with more than 20 assigned users",
         ),
     ),

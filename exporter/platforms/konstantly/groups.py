@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from msgspec import UNSET, Struct, field
 
 from exporter.api.client import Client
-from exporter.api.pagination import children, offset_list
+from exporter.api.pagination import offset_list
 from exporter.api.reply import Count
 from exporter.api.unreadable import OrUnknown
 from exporter.metrics import Family, Sample, info
 from exporter.platform import Collector, Probe
+from exporter.platforms.konstantly.details import read_details
 from exporter.platforms.konstantly.settings import KonstantlySettings, sampled
 from exporter.platforms.konstantly.statistics import ListedUser
 
@@ -78,13 +79,12 @@ def group_samples(group: Group, statistics: GroupStatistics) -> Iterator[Sample]
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:
     """Read the whole list first: it would shift under a walk that waits for every group's statistics."""
     groups = await offset_list(client, LIST_ENDPOINT, GroupsPage, lambda group: group.id)
-    read = children(client, groups, lambda group: _read(client, group))
-    return [sample async for samples in read for sample in samples]
+    return await read_details(client, LIST_ENDPOINT, groups, lambda group: _read(client, group))
 
 
-async def _read(client: Client, group: Group) -> list[Sample]:
+async def _read(client: Client, group: Group) -> Iterator[Sample]:
     statistics = await client.get_as(GroupStatistics, STATISTICS_ENDPOINT, ids={"group": group.id})
-    return list(group_samples(group, statistics))
+    return group_samples(group, statistics)
 
 
 async def ask(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:

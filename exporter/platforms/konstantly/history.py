@@ -191,7 +191,7 @@ async def _assignments(client: Client, course: DatedCourse) -> tuple[DatedCourse
         client,
         courses.ASSIGNMENTS_ENDPOINT,
         AssignmentsPage,
-        lambda assignment: assignment.user.id,
+        lambda assignment: assignment.key,
         ids={"course": course.id},
     )
 
