@@ -14,7 +14,8 @@ from exporter.errors import InvalidResponseError
 
 T = TypeVar("T")
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+MAX_COUNT = 2**53
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 """A number of things. A negative one, or one that a float cannot hold, is not a count and is refused."""
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]

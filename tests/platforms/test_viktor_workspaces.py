@@ -142,12 +142,8 @@ async def test_keys_that_are_no_workspace_and_counts_of_null_are_left_out(collec
 
 
 @pytest.mark.parametrize("member", ["total_users", "monthly_active_users", "daily_active_users.per_month"])
-@pytest.mark.parametrize(
-    ("key", "value"), [("year", ...), ("month", ...), ("month", "3"), ("12", "nine"), ("12", -1), ("12", 1.5)]
-)
-async def test_a_row_without_period_or_with_a_wrong_count_is_refused(
-    member: str, key: str, value: object, collect: Collect
-) -> None:
+@pytest.mark.parametrize(("key", "value"), [("year", ...), ("month", ...), ("month", "nine"), ("month", 13)])
+async def test_a_row_without_its_period_is_refused(member: str, key: str, value: object, collect: Collect) -> None:
     reply = changed("statistics_workspaces", f"workspaces.{member}.0.{key}", value)
 
     with pytest.raises(InvalidResponseError, match=f"GET {STATISTICS}: .* in a row of workspaces.{member}") as error:

@@ -5,15 +5,16 @@ midnight of the month is then mapped as a poll at that midnight would have been,
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from exporter.api.client import Client
+from exporter.api.unreadable import OrUnknown
 from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Span, Steps, by_family, stepped
 from exporter.metrics import Family, Sample
 from exporter.platform import History, no_history
@@ -72,7 +73,7 @@ DOES_NOT_ADD_UP = (
 class DatedWorkspace(Workspace, kw_only=True):
     """A workspace with what only its history needs."""
 
-    created_at: Annotated[datetime, Meta(tz=True)]
+    created_at: OrUnknown[Annotated[datetime, Meta(tz=True)]]
 
 
 Statistics = UserStatistics | DeveloperStatistics
@@ -91,8 +92,8 @@ def as_of(statistics: Statistics, moment: datetime, with_sums: bool) -> Statisti
     days = [point for point in daily.per_day if point.period < today]
     weeks = [point for point in daily.per_week if point.period not in week]
     months = [point for point in daily.per_month if point.period not in month]
-    week_counts = [point.count for point in days if point.period >= monday]
-    month_counts = [point.count for point in days if point.period[:2] in month]
+    week_counts = [point.count for point in days if point.period >= monday and point.count is not UNSET]
+    month_counts = [point.count for point in days if point.period[:2] in month and point.count is not UNSET]
     if with_sums and week_counts:
         weeks.append(WeekPoint(*moment.isocalendar()[:2], sum(week_counts)))
     if with_sums and month_counts:
@@ -110,7 +111,12 @@ def _day(moment: datetime) -> Period:
 
 
 def adds_up(daily: DailyActive, start: date, end: date) -> bool:
-    """True if the weeks and months that lie whole between `start` and `end`, exclusive, are the sums of their days."""
+    """True if the weeks and months that lie whole between `start` and `end`, exclusive, are the sums of their days.
+
+    Nobody can tell where a number cannot be read.
+    """
+    if UNSET in [point.count for points in (daily.per_day, daily.per_week, daily.per_month) for point in points]:
+        return False
     counts = Counter({date(point.year, point.month, point.day): point.count for point in daily.per_day})
     weeks = ((*_week(point), point.count) for point in daily.per_week)
     months = ((*_month(point), point.count) for point in daily.per_month)
@@ -206,13 +212,13 @@ def _before(counts: Counts, period: Period) -> Counts:
     return {one: count for one, count in counts.items() if one < period}
 
 
-def created_steps(created: Sequence[DatedWorkspace]) -> list[Steps]:
-    """Count the workspaces, given in the order of their creation, by type."""
+def created_steps(created: Iterable[tuple[datetime, str]]) -> list[Steps]:
+    """Count the workspaces, given as their creation and their type, by type."""
     types: Counter[str] = Counter()
     snapshots: list[Snapshot] = [(ALWAYS_MS, type_samples(types))]
-    for workspace in created:
-        types[workspace.type or ""] += 1
-        snapshots.append((milliseconds(workspace.created_at), type_samples(types)))
+    for created_at, name in sorted(created):
+        types[name] += 1
+        snapshots.append((milliseconds(created_at), type_samples(types)))
     return stepped(snapshots)
 
 
@@ -220,16 +226,19 @@ async def read_workspaces(
     client: Client, settings: ViktorSettings, span: Span, _now: Now
 ) -> tuple[Past, Sequence[str]]:
     """Read the list, then the statistics of all workspaces month by month."""
-    found = await listed_workspaces(client, WorkspacesPage[DatedWorkspace])
-    created = sorted(found, key=lambda workspace: (workspace.created_at, workspace.id))
+    listed = await listed_workspaces(client, WorkspacesPage[DatedWorkspace])
+    created = [(one.created_at, one.type or "") for one in listed if one.created_at is not UNSET]
     types: Collection[str] = settings.collectors.workspaces.types
     snapshots: list[Snapshot] = []
     for moments in by_month(span):
         params = range_params("workspaces", settings.org_domain, *_range(moments))
         activity = activity_of((await read_statistics(client, WorkspacesReply, params)).workspaces)
         for moment in moments:
-            samples = workspace_samples(created, activity_before(activity, moment), types, moment)
+            samples = workspace_samples(listed, activity_before(activity, moment), types, moment)
             snapshots.append((milliseconds(moment), [one for one in samples if one.family in ACTIVITY_FAMILIES]))
+    if undated := len(listed) - len(created):
+        left_out = f"{workspaces.WORKSPACES.name}: nobody can read when {undated} of them were made"
+        return by_family(stepped(snapshots), ACTIVITY_FAMILIES), [left_out]
     return by_family([*created_steps(created), *stepped(snapshots)], (workspaces.WORKSPACES, *ACTIVITY_FAMILIES)), ()
 
 

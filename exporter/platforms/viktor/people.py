@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 
 from exporter.api.client import Client
 from exporter.metrics import Family, Sample
@@ -114,8 +114,8 @@ class DevelopersReply(Struct):
 def people_samples(scope: Scope, statistics: UserStatistics | DeveloperStatistics, now: datetime) -> Iterator[Sample]:
     """Map the points of one scope, which come in any order."""
     daily, totals = statistics.daily_active, {point.period: point.count for point in statistics.total}
-    if newest := newest_day(totals, now):
-        yield scope.total.sample(totals[newest])
+    if (newest := newest_day(totals, now)) and (total := totals[newest]) is not UNSET:
+        yield scope.total.sample(total)
     active = [
         *window_samples(scope.daily_active, daily.per_day, day_windows(now)),
         *window_samples(scope.daily_active, daily.per_week, week_windows(now)),

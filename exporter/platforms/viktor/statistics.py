@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from exporter.api.client import Client
 from exporter.api.reply import Count
+from exporter.api.unreadable import OrUnknown
 from exporter.errors import BadRequestError
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample
@@ -100,17 +101,17 @@ class Day(Struct):
 
 
 class MonthPoint(Month):
-    count: Count
+    count: OrUnknown[Count]
 
 
 class DayPoint(Day):
-    count: Count
+    count: OrUnknown[Count]
 
 
 class WeekPoint(Struct):
     year: Year
     week: Annotated[int, Meta(ge=1, le=53)]
-    count: Count
+    count: OrUnknown[Count]
 
     @property
     def period(self) -> Period:
@@ -202,12 +203,13 @@ def first_of_last_month(now: date) -> date:
 def window_samples(
     family: Family, points: Iterable[DayPoint | WeekPoint | MonthPoint], windows: Windows
 ) -> Iterator[Sample]:
-    """Yield a sample per window that has points; a window without any is unknown, not 0."""
+    """Yield a sample per window whose points are known; a window without any is unknown, not 0."""
     counts = {point.period: point.count for point in points}
     for name, window in windows.items():
         found = [counts[period] for period in window.periods if period in counts]
-        if found:
-            yield family.sample(sum(found), window.ends_at, window=name)
+        known = [count for count in found if count is not UNSET]
+        if known and len(known) == len(found):
+            yield family.sample(sum(known), window.ends_at, window=name)
 
 
 def window_start_samples(samples: Iterable[Sample], now: datetime) -> Iterator[Sample]:

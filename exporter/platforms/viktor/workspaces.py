@@ -11,7 +11,9 @@ from msgspec import Struct, field
 
 from exporter.api.client import Client
 from exporter.api.pagination import offset_list
-from exporter.api.reply import Count
+from exporter.api.reply import MAX_COUNT, Count
+from exporter.api.run import current_run
+from exporter.api.unreadable import OrUnknown, UnreadableValue
 from exporter.errors import InvalidResponseError
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample, info
@@ -48,7 +50,8 @@ WORKSPACES = Family(
 )
 INFO = info(
     "viktor_workspace_info",
-    f"A listed workspace that has series of its own, with its name, type and visibility: always 1. {LIST_SOURCE}",
+    "A listed workspace that has series of its own, with its name, type and visibility, empty if one is not told or "
+    f"cannot be read: always 1. {LIST_SOURCE}",
     ("workspace", "name", "type", "visibility"),
 )
 USERS = Family(
@@ -89,9 +92,9 @@ class WorkspacesReply(Struct):
 
 class Workspace(Struct):
     id: int
-    name: str
+    name: OrUnknown[str]
     type: str | None = None
-    visibility: str | None = None
+    visibility: OrUnknown[str | None] = None
 
 
 W = TypeVar("W", bound=Workspace)
@@ -127,17 +130,26 @@ class Activity:
 def counts_by_period(rows: Rows, member: str, of: type[Day] | type[Month]) -> Counts:
     """Return counts by workspace id, by period; a count of null is left out like a missing one.
 
-    `member` names the rows within `workspaces`. Raises InvalidResponseError for a row without its period, or a count
-    that is none.
+    So is one that cannot be read, of which the run takes note. `member` names the rows within `workspaces`. Raises
+    InvalidResponseError for a row without its period.
     """
     counts: dict[Period, dict[str, int]] = {}
-    for row in _listed(rows):
-        given = {key: count for key, count in row.items() if key.isdecimal() and count is not None}
+    given = 0
+    unreadable: list[UnreadableValue] = []
+    for position, row in enumerate(_listed(rows)):
         try:
-            period = msgspec.convert(row, of).period
-            counts.setdefault(period, {}).update(msgspec.convert(given, dict[str, Count]))
+            known = counts.setdefault(msgspec.convert(row, of).period, {})
         except msgspec.ValidationError as error:
             raise InvalidResponseError(f"GET {ENDPOINT}: {error} in a row of workspaces.{member}") from None
+        for workspace_id, count in row.items():
+            if workspace_id.isdecimal() and count is not None:
+                given += 1
+                if type(count) is int and 0 <= count <= MAX_COUNT:
+                    known[workspace_id] = count
+                else:
+                    place = f"$.workspaces.{member}[{position}][{workspace_id}]"
+                    unreadable.append(UnreadableValue(place, "", is_label=False))
+    current_run().take_note(ENDPOINT, ENDPOINT, given, unreadable)
     return counts
 
 
@@ -199,7 +211,7 @@ def workspace_samples(
         INFO.sample(
             1,
             workspace=str(workspace.id),
-            name=workspace.name,
+            name=workspace.name or "",
             type=workspace.type or "",
             visibility=workspace.visibility or "",
         )
