@@ -132,7 +132,8 @@ class Exporter:
         old, old_snapshot, self._parts = self._parts, self.snapshot, parts
         self._retire_clients(old)
         for key, record in records.items():
-            parts.clients[key.target].pace.pause(record.paused_until - self._now())
+            for endpoint, until in record.pauses.items():
+                parts.clients[key.target].pace.pause(until - self._now(), endpoint)
 
         kept = {job.key for job_id, job in parts.jobs.items() if job.has_source_of(old.jobs.get(job_id))}
         self.snapshot = Snapshot(
@@ -176,13 +177,13 @@ class Exporter:
         """Return when a collector runs next (aware UTC), None while it is not scheduled."""
         return self._schedule.next_run_at(id_of(key))
 
-    def quota(self, target: str) -> Quota | None:
-        """Return what the target's platform last said of its rate limit, None while it has said nothing."""
-        return self._parts.clients[target].quota
+    def quotas(self, target: str) -> Mapping[str, Quota]:
+        """Return what the target's platform last said of its rate limits, by endpoint; see `exporter.api.pacing`."""
+        return self._parts.clients[target].quotas
 
-    def paused_until(self, target: str) -> float:
-        """Return the Unix time at which the pause that the target's platform asked for ends or ended, 0 without one."""
-        return self._parts.clients[target].pace.paused_until
+    def pauses(self, target: str) -> Mapping[str, float]:
+        """Return the Unix times at which pauses that the target's platform asked for end or ended, by endpoint."""
+        return self._parts.clients[target].pace.pauses
 
     def is_healthy(self) -> bool:
         """True while event loop and scheduler live; the platforms' health is no concern of this."""
@@ -207,13 +208,14 @@ class Exporter:
             elif client is not self._parts.clients[name]:
                 self._api_metrics.forget_limits(name, target.platform.name)
                 if target.settings.url == before.settings.url:
-                    self._parts.clients[name].pace.pause(client.pace.remaining_pause_seconds())
+                    for endpoint, until in client.pace.pauses.items():
+                        self._parts.clients[name].pace.pause(until - self._now(), endpoint)
 
     async def _poll(self, job_id: str) -> None:
         job = self._parts.jobs.get(job_id)
         if job is None:  # a reload removed it at the moment when it was due
             return
-        if (pause_seconds := job.client.pace.remaining_pause_seconds()) > LONGEST_WAIT_SECONDS:
+        if (pause_seconds := job.remaining_pause_seconds()) > LONGEST_WAIT_SECONDS:
             self._skipped(job_id, "paused")
             self._schedule.defer(job_id, pause_seconds)
             return
@@ -224,7 +226,7 @@ class Exporter:
         finally:
             del self._polls[job_id]
         self._run_log.ended(job.key, result)
-        pause_seconds = job.client.pace.remaining_pause_seconds()
+        pause_seconds = job.remaining_pause_seconds()
         if result.state is State.RATE_LIMITED and pause_seconds > LONGEST_WAIT_SECONDS:
             self._schedule.defer(job_id, pause_seconds)
         else:
@@ -276,9 +278,8 @@ class Exporter:
     def _save(self, key: Key) -> None:
         if self._storage is not None:
             job, entry = self._parts.jobs[id_of(key)], self.snapshot[key]
-            paused_until = job.client.pace.paused_until
             self._storage.save(
-                Record(job.source, entry.begun_at, paused_until, entry.last, entry.last_success_at, entry.published)
+                Record(job.source, entry.begun_at, job.pauses, entry.last, entry.last_success_at, entry.published)
             )
 
     def _skipped(self, job_id: str, reason: str) -> None:

@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
 
 from exporter.api.client import Client
-from exporter.api.pacing import Pace
+from exporter.api.pacing import WHOLE_TARGET, Pace
 from exporter.api.tls import CurrentTls
 from exporter.config import Config, Target
 from exporter.difference import by_name, needs_new_client
@@ -38,6 +39,16 @@ class Job:
     def interval(self) -> timedelta:
         """Time between two runs."""
         return interval(self.settings, self.collector)
+
+    @property
+    def pauses(self) -> dict[str, float]:
+        """The pauses that hold the job's runs up, with their ends (Unix time) by endpoint."""
+        own = {WHOLE_TARGET, *self.collector.endpoints(self.settings)}
+        return {endpoint: until for endpoint, until in self.client.pace.pauses.items() if endpoint in own}
+
+    def remaining_pause_seconds(self) -> float:
+        """Return how long the platform wants no run of the job yet, 0 without a pause."""
+        return self.client.pace.remaining_pause_seconds(self.collector.endpoints(self.settings))
 
     def entry(self) -> Entry:
         """Return the entry of a collector that has not run yet."""
@@ -121,9 +132,10 @@ def make_client(target: Target, tls: CurrentTls, metrics: ApiMetrics, now: Calla
     labels = (settings.name, target.platform.name)
     pace = Pace(settings.requests_per_second, settings.concurrency, now)
     metrics.retries.labels(*labels)
-    metrics.paused_until.labels(*labels).set_function(
-        lambda: pace.paused_until if pace.remaining_pause_seconds() else 0.0
-    )
+    limit_of = target.platform.limit.endpoint_of if target.platform.limit else lambda _endpoint: WHOLE_TARGET
+    asked = {endpoint for collector in enabled_collectors(target) for endpoint in collector.endpoints(settings)}
+    for endpoint in {WHOLE_TARGET, *map(limit_of, asked)}:
+        metrics.paused_until.labels(*labels, endpoint).set_function(partial(pace.paused_until, endpoint))
     return Client(
         *labels,
         target.platform.access(settings),
@@ -131,5 +143,6 @@ def make_client(target: Target, tls: CurrentTls, metrics: ApiMetrics, now: Calla
         transport=lambda: httpx.AsyncHTTPTransport(verify=tls.context(), trust_env=False, proxy=proxy),
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,
+        limit_of=limit_of,
         now=now,
     )

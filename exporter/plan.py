@@ -147,7 +147,7 @@ def _bursts(
         runs = math.ceil(window_seconds / collector.interval_seconds)
         for endpoint, requests in collector.requests.items():
             if endpoint.startswith(limit.under):
-                place = endpoint if limit.is_per_endpoint else ALL_ENDPOINTS
+                place = limit.endpoint_of(endpoint) or ALL_ENDPOINTS
                 by_endpoint.setdefault(place, Counter())[collector.collector] += runs * requests
     for endpoint, by_collector in by_endpoint.items():
         alone = {collector: min(requests, at_pace) for collector, requests in by_collector.items()}

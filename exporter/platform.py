@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from exporter.api.client import Access, Client
+from exporter.api.pacing import WHOLE_TARGET
 from exporter.evidence import Basis
 from exporter.history import Fidelity, Known, Past, Span
 from exporter.metrics import TARGET_LABEL, Family, Sample
@@ -55,6 +56,10 @@ class Collector(Generic[S]):
     enabled: bool = True
     bases: tuple[Basis, ...] = ()
 
+    def endpoints(self, settings: S) -> frozenset[str]:
+        """Return the path templates that a run asks."""
+        return frozenset(self.planned_requests(settings))
+
     @property
     def rights(self) -> tuple[str, ...]:
         """What the credential needs, in the platform's words."""
@@ -74,6 +79,10 @@ class Limit:
     window: timedelta
     is_per_endpoint: bool = False
     under: str = "/"
+
+    def endpoint_of(self, endpoint: str) -> str:
+        """Return the endpoint if its requests have a limit of their own, else that of all together, WHOLE_TARGET."""
+        return endpoint if self.is_per_endpoint and endpoint.startswith(self.under) else WHOLE_TARGET
 
 
 ReadHistory = Callable[[Client, S, Span, Callable[[], float]], Awaitable[tuple[Past, Sequence[str]]]]

@@ -19,6 +19,8 @@ from exporter.metrics import Family, Kind, info
 
 _TARGET = ("target", "platform")
 _COLLECTOR = (*_TARGET, "collector")
+_LIMIT = (*_TARGET, "endpoint")
+_BY_LIMIT = "endpoint is the path template where the platform limits each one by itself, else empty: all together."
 STATES = ", ".join(State)
 
 UP = Family(
@@ -95,16 +97,18 @@ API_RETRIES = Family(
 )
 API_RATE_LIMIT_REMAINING = Family(
     "engagement_api_rate_limit_remaining",
-    "Requests left in the platform's current window, from its last reply that said so.",
-    _TARGET,
+    "Requests left in the platform's current window, from its last reply that said so. " + _BY_LIMIT,
+    _LIMIT,
 )
 API_RATE_LIMIT = Family(
-    "engagement_api_rate_limit", "Requests allowed in one window, from the platform's last reply that said so.", _TARGET
+    "engagement_api_rate_limit",
+    f"Requests allowed in one window, from the platform's last reply that said so. {_BY_LIMIT}",
+    _LIMIT,
 )
 API_PAUSED_UNTIL = Family(
     "engagement_api_paused_until_timestamp_seconds",
-    "End of the pause that the platform asked for (Unix time), 0 without one.",
-    _TARGET,
+    f"End of the pause that the platform asked for (Unix time), 0 without one. {_BY_LIMIT}",
+    _LIMIT,
 )
 HEARTBEAT = Family(
     "engagement_scheduler_heartbeat_timestamp_seconds", "Moves every few seconds while the scheduler lives (Unix time)."
@@ -165,14 +169,14 @@ class ApiMetrics:
 
     def forget_limits(self, target: str, platform: str) -> None:
         """Drop what the platform said about the limits of a client that is no longer used."""
-        self.rate_limit.remove(target, platform)
-        self.rate_limit_remaining.remove(target, platform)
+        for gauge in (self.rate_limit, self.rate_limit_remaining):
+            gauge.remove_by_labels({"target": target, "platform": platform})
 
     def forget(self, target: str, platform: str) -> None:
         """Drop all series of a target that is no longer configured."""
         self.forget_limits(target, platform)
         self.retries.remove(target, platform)
-        self.paused_until.remove(target, platform)
+        self.paused_until.remove_by_labels({"target": target, "platform": platform})
         self.requests.remove_by_labels({"target": target, "platform": platform})
 
 

@@ -57,15 +57,18 @@ MIGRATIONS = (
     """,
     "ALTER TABLE collectors RENAME COLUMN series_dropped TO illegal",
     "ALTER TABLE collectors ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE collectors ADD COLUMN pauses TEXT NOT NULL DEFAULT '{}'",
+    """UPDATE collectors SET pauses = printf('{"":%.3f}', paused_until)""",
+    "ALTER TABLE collectors DROP COLUMN paused_until",
 )
 """The statement that leads to each version of the schema, the first to version 1; `PRAGMA user_version` counts them."""
 
 LOAD = "SELECT * FROM collectors WHERE target = ? AND collector = ? AND fingerprint = ?"
 SAVE_RUN = """
-    INSERT INTO collectors (target, collector, fingerprint, begun_at, paused_until,
+    INSERT INTO collectors (target, collector, fingerprint, begun_at, pauses,
                             state, started_at, duration_seconds, error, remedy, last_success_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET begun_at = excluded.begun_at, paused_until = excluded.paused_until,
+    ON CONFLICT DO UPDATE SET begun_at = excluded.begun_at, pauses = excluded.pauses,
         state = excluded.state, started_at = excluded.started_at, duration_seconds = excluded.duration_seconds,
         error = excluded.error, remedy = excluded.remedy, last_success_at = excluded.last_success_at
 """
@@ -87,6 +90,7 @@ class Rows(msgspec.Struct, frozen=True, array_like=True):
     ends_at: float | None = None
 
 
+_pauses_decoder = msgspec.json.Decoder(dict[str, float])
 _samples_decoder = msgspec.json.Decoder(list[Rows])
 
 
@@ -100,11 +104,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored of one collector. Times are Unix seconds; `begun_at` is also that of a run that never ended."""
+    """What is stored of one collector. Times are Unix seconds; `begun_at` is also that of a run that never ended.
+
+    `pauses` are the ends of those that hold it up, by endpoint.
+    """
 
     source: Source
     begun_at: float | None
-    paused_until: float
+    pauses: Mapping[str, float]
     last: Result | None
     last_success_at: float | None
     published: Published | None
@@ -277,14 +284,15 @@ def record_of(source: Source, row: sqlite3.Row, families: Sequence[Family]) -> R
         stored, _ = arranged(decode_samples(row["samples"], families))
         ends_at = first_end(stored)
         published = Published(stored, row["last_success_at"], row["illegal"], row["unreadable"], ends_at=ends_at)
-    return Record(source, row["begun_at"], row["paused_until"], last, row["last_success_at"], published)
+    pauses = _pauses_decoder.decode(row["pauses"])
+    return Record(source, row["begun_at"], pauses, last, row["last_success_at"], published)
 
 
 def run_row(record: Record) -> tuple[object, ...]:
     """Return the parameters of SAVE_RUN."""
     key, last = record.source.key, record.last
     told = (str(last.state), last.started_at, last.duration_seconds, last.error, last.remedy) if last else (None,) * 5
-    run = (record.begun_at, record.paused_until, *told, record.last_success_at)
+    run = (record.begun_at, msgspec.json.encode(record.pauses).decode(), *told, record.last_success_at)
     return (key.target, key.collector, record.source.fingerprint, *run)
 
 

@@ -14,7 +14,7 @@ from exporter.api.pacing import Pace
 from exporter.app import Exporter
 from exporter.config import Config, Target
 from exporter.metrics import Family
-from exporter.platform import Collect, Collector, Platform
+from exporter.platform import Collect, Collector, Limit, Platform
 from exporter.self_metrics import ApiMetrics
 from exporter.settings import CollectorSettings, CollectorsSettings, OnOff, TargetSettings
 
@@ -99,6 +99,7 @@ def make_client(
     registry: CollectorRegistry | None = None,
     max_body_bytes: int = 2**20,
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
+    limit_of: Callable[[str], str] = lambda _endpoint: "",
 ) -> Client:
     """Make the client of the target `site`, whose platform is the handler; waiting takes no real time."""
     clock = clock or Clock()
@@ -110,6 +111,7 @@ def make_client(
         transport=transport or (lambda: httpx.MockTransport(handler)),
         metrics=ApiMetrics(registry or CollectorRegistry()),
         max_body_bytes=max_body_bytes,
+        limit_of=limit_of,
         now=clock.now,
         sleep=clock.sleep,
     )
@@ -137,13 +139,20 @@ def make_settings(name: str = "site", **keys: Any) -> FakeSettings:
 
 
 def make_collector(name: str, family: Family, collect: Collect[Any]) -> Collector[Any]:
-    return Collector(name, (family,), timedelta(hours=1), collect, (), lambda _: {}, lambda _: {})
+    """Make a collector of one family that asks `/{name}`."""
+    return Collector(name, (family,), timedelta(hours=1), collect, (), lambda _: {f"/{name}": 1}, lambda _: {})
 
 
-def make_target(people: Collect[Any], places: Collect[Any], **keys: Any) -> Target:
+PER_ENDPOINT = Limit(300, timedelta(minutes=15), is_per_endpoint=True)
+"""A limit that each endpoint of the fake platform has for itself."""
+
+
+def make_target(people: Collect[Any], places: Collect[Any], *, limit: Limit | None = None, **keys: Any) -> Target:
     """Make a target of the fake platform; the two functions collect its two families."""
     collectors = (make_collector("people", PEOPLE, people), make_collector("places", PLACES, places))
-    platform = Platform("fake", FakeSettings, lambda _: SITE, collectors, credential="none", planned_for="nobody")
+    platform = Platform(
+        "fake", FakeSettings, lambda _: SITE, collectors, credential="none", planned_for="nobody", limit=limit
+    )
     return Target(make_settings(**keys), platform)
 
 

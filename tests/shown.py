@@ -30,8 +30,8 @@ class Shown:
     snapshot: Sequence[Entry] = ()
     others: Sequence[str] = ()
     next_run: datetime | None = None
-    quotas: Mapping[str, Quota] = field(default_factory=dict)
-    pauses: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, Quota]] = field(default_factory=dict)
+    paused: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     last_reload: Reload | None = None
     healthy: bool = True
     ready: bool = True
@@ -52,11 +52,11 @@ class Shown:
     def next_run_at(self, key: Key) -> datetime | None:
         return self.next_run
 
-    def quota(self, target: str) -> Quota | None:
-        return self.quotas.get(target)
+    def quotas(self, target: str) -> Mapping[str, Quota]:
+        return self.limits.get(target, {})
 
-    def paused_until(self, target: str) -> float:
-        return self.pauses.get(target, 0.0)
+    def pauses(self, target: str) -> Mapping[str, float]:
+        return self.paused.get(target, {})
 
     def is_healthy(self) -> bool:
         return self.healthy
@@ -119,6 +119,6 @@ def organisation(now: float) -> Shown:
     return Shown(
         entries,
         next_run=datetime.fromtimestamp(now, UTC) + timedelta(minutes=10, seconds=30),
-        quotas={"learning": Quota(100, 0, now - 75), "bridges": Quota(None, 4_800, now - 200)},
-        pauses={"learning": now + 720.5},
+        limits={"learning": {"": Quota(100, 0, now - 75)}, "bridges": {"": Quota(None, 4_800, now - 200)}},
+        paused={"learning": {"": now + 720.5}},
     )

@@ -22,7 +22,7 @@ from exporter.exposition import LARGE_SAMPLES, Format
 from exporter.metrics import Sample
 from exporter.platform import Collect
 from exporter.snapshot import Key
-from tests.fakes import PEOPLE, PLACES, Clock, make_target, running
+from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, Clock, make_target, running
 
 PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
 SHORT = timedelta(milliseconds=20)
@@ -242,10 +242,10 @@ async def test_a_long_pause_of_the_platform_defers_the_run_that_met_it_and_is_sh
 
         assert 119 < seconds_until_run(exporter, PEOPLE_KEY) < 130
         paused_until = "engagement_api_paused_until_timestamp_seconds"
-        assert series(exporter, paused_until) == {("fake", "site"): clock.now() + 120}
-        assert exporter.paused_until("site") == clock.now() + 120
+        assert series(exporter, paused_until) == {("", "fake", "site"): clock.now() + 120}
+        assert exporter.pauses("site") == {"": clock.now() + 120}
         clock.seconds += 121
-        assert series(exporter, paused_until) == {("fake", "site"): 0}
+        assert series(exporter, paused_until) == {("", "fake", "site"): 0}
 
 
 async def test_a_run_that_falls_into_a_pause_is_not_started_but_counted_and_deferred() -> None:
@@ -266,6 +266,27 @@ async def test_a_run_that_falls_into_a_pause_is_not_started_but_counted_and_defe
     assert started == 1
     skipped = {(log["collector"], log["reason"]) for log in logs if log["event"] == "run skipped"}
     assert skipped == {("people", "paused"), ("places", "paused")}
+
+
+async def test_the_pause_of_an_endpoint_defers_only_collectors_that_ask_it() -> None:
+    async def refused(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        client.pace.pause(120, "/people")
+        raise RateLimitedError("GET /people answered 429")
+
+    clock = Clock()
+    target = make_target(refused, places, limit=PER_ENDPOINT, collectors={"places": {"interval": SHORT}})
+    async with running(target, clock=clock) as exporter:
+        await until(lambda: states(exporter)[PEOPLE_KEY] is State.RATE_LIMITED)
+        runs = exporter.snapshot[PLACES_KEY].runs
+        await until(lambda: exporter.snapshot[PLACES_KEY].runs > runs + 1)
+
+        assert 119 < seconds_until_run(exporter, PEOPLE_KEY) < 130
+        assert not exporter.snapshot[PLACES_KEY].skipped["paused"]
+        assert series(exporter, "engagement_api_paused_until_timestamp_seconds") == {
+            ("", "fake", "site"): 0,
+            ("/people", "fake", "site"): clock.now() + 120,
+            ("/places", "fake", "site"): 0,
+        }
 
 
 async def test_a_complete_run_that_used_up_the_window_is_not_repeated_before_its_time() -> None:

@@ -19,7 +19,7 @@ from exporter.metrics import Sample
 from exporter.snapshot import Key
 from exporter.storage import Record, Storage, source_of
 from tests.command import until
-from tests.fakes import PEOPLE, PLACES, make_target
+from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, make_target
 
 PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
 MARKER = Key("marker", "people")
@@ -147,7 +147,7 @@ async def test_a_run_that_died_with_its_process_is_not_repeated_before_its_time(
         storage.load({})
         for collector in target.platform.collectors:
             source = source_of(target.settings, collector)
-            storage.save(Record(source, time.time(), 0.0, None, None, None))
+            storage.save(Record(source, time.time(), {}, None, None, None))
 
     assert await runs_after_restart(tmp_path, Platform(), interval="1h") == []
     async with process(tmp_path, target) as exporter:
@@ -204,6 +204,20 @@ async def test_a_pause_that_is_still_open_holds(tmp_path: Path) -> None:
         assert next_run_at is not None
         assert next_run_at.timestamp() >= paused_until - 1
     assert platform.runs == []
+
+
+async def test_the_pause_of_an_endpoint_outlives_a_restart_as_what_it_is(tmp_path: Path) -> None:
+    async def refused(client: Client, settings: Any, now: datetime) -> list[Sample]:
+        client.pace.pause(HOUR_SECONDS, "/people")
+        raise RateLimitedError("GET /people answered 429")
+
+    platform = Platform()
+    async with process(tmp_path, make_target(refused, platform.places, limit=PER_ENDPOINT)) as exporter:
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+
+    async with process(tmp_path, platform.target(limit=PER_ENDPOINT)) as exporter:
+        assert exporter.pauses("site").keys() == {"/people"}
+        assert exporter.pauses("site")["/people"] > time.time() + HOUR_SECONDS / 2
 
 
 async def test_a_window_that_ended_meanwhile_is_not_shown_and_its_collector_is_due(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ while True:
     number += 1
     published = Published({places: tuple(Sample(places, (str(n),), number) for n in range(500))}, time.time())
     last = Result(State.OK, time.time(), number)
-    storage.save(Record(Source(Key("site", "places"), "a"), time.time(), 0.0, last, time.time(), published))
+    storage.save(Record(Source(Key("site", "places"), "a"), time.time(), {}, last, time.time(), published))
     print(number, flush=True)
 """
 
@@ -70,7 +70,7 @@ while True:
 def record(source: Source = PEOPLE_SOURCE, *samples: Sample, at: float = NOW_SECONDS) -> Record:
     """A complete run that began two seconds before `at` and published one value unless given others."""
     published = Published(arranged(samples or (PEOPLE.sample(7),))[0], at, 3, 2)
-    return Record(source, at - 2, 0.0, Result(State.OK, at - 2, 2.0), at, published)
+    return Record(source, at - 2, {}, Result(State.OK, at - 2, 2.0), at, published)
 
 
 def stored(folder: Path, families: Any = FAMILIES, now_seconds: float = NOW_SECONDS) -> dict[Source, Record]:
@@ -105,7 +105,7 @@ def test_what_was_saved_comes_back_whole(tmp_path: Path) -> None:
             State.UNAUTHORIZED, NOW_SECONDS + 50, 0.25, error="GET /things answered 401", remedy="mend the key"
         ),
         begun_at=NOW_SECONDS + 60,
-        paused_until=NOW_SECONDS + 3600,
+        pauses={"": NOW_SECONDS + 3600.0, "/things": NOW_SECONDS + 60.0},
     )
     store(tmp_path, good, failed)
 
@@ -113,7 +113,7 @@ def test_what_was_saved_comes_back_whole(tmp_path: Path) -> None:
 
 
 def test_a_run_that_never_ended_comes_back_with_its_start(tmp_path: Path) -> None:
-    begun = Record(PEOPLE_SOURCE, NOW_SECONDS, 0.0, None, None, None)
+    begun = Record(PEOPLE_SOURCE, NOW_SECONDS, {}, None, None, None)
     store(tmp_path, begun)
 
     assert stored(tmp_path) == {PEOPLE_SOURCE: begun}
@@ -287,6 +287,19 @@ def test_the_file_of_an_older_exporter_knows_of_no_unreadable_values(tmp_path: P
 
     published = stored(tmp_path, now_seconds=1.0)[PEOPLE_SOURCE].published
     assert published == Published({PEOPLE: (PEOPLE.sample(7),)}, NOW_SECONDS, 3, 0)
+
+
+def test_the_pause_of_an_older_exporter_is_one_of_the_whole_target(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
+        for statement in MIGRATIONS[:3]:
+            connection.execute(statement)
+        connection.execute("PRAGMA user_version = 3")
+        connection.execute(
+            "INSERT INTO collectors (target, collector, fingerprint, begun_at, paused_until) VALUES (?, ?, ?, ?, ?)",
+            ("site", "people", "a", NOW_SECONDS, NOW_SECONDS + 90.5),
+        )
+
+    assert stored(tmp_path)[PEOPLE_SOURCE].pauses == {"": NOW_SECONDS + 90.5}
 
 
 def test_the_file_of_a_newer_exporter_is_set_aside_unchanged(tmp_path: Path) -> None:

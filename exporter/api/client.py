@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from exporter import __version__
 from exporter.api.auth import ClientCredentials
 from exporter.api.body import ACCEPTED_CODING
-from exporter.api.pacing import Pace, wait_seconds, whole_number
+from exporter.api.pacing import WHOLE_TARGET, Pace, Window, reset_seconds, wait_seconds, whole_number
 from exporter.api.reply import Reply, decode
 from exporter.api.run import current_run
 from exporter.api.status import RETRIED_STATUSES, error_code, error_for
@@ -67,7 +67,8 @@ class Client:
     """Sends GET requests for one target within its budget and turns every failure into a CollectError.
 
     Connections live as long as a `session`, which a run opens: a thousand targets that rest hold no sockets. The
-    pause, the pace and the OAuth2 token outlive it.
+    pauses, the pace and the OAuth2 token outlive it. `limit_of` names the limit that counts requests to an endpoint:
+    the endpoint itself, or WHOLE_TARGET; `quotas` are by limit.
     """
 
     def __init__(
@@ -80,11 +81,12 @@ class Client:
         transport: Callable[[], httpx.AsyncBaseTransport],
         metrics: ApiMetrics,
         max_body_bytes: int = 64 * 2**20,
+        limit_of: Callable[[str], str] = lambda _endpoint: WHOLE_TARGET,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.pace = pace
-        self.quota: Quota | None = None
+        self.quotas: dict[str, Quota] = {}
         self._target = target
         self._platform = platform
         self._access = access
@@ -92,6 +94,8 @@ class Client:
         self._transport = transport
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._limit_of = limit_of
+        self._windows: dict[str, Window] = {}
         self._now = now
         self._sleep = sleep
         self._http: httpx.AsyncClient | None = None
@@ -213,15 +217,23 @@ class Client:
         return random.uniform(0, bound)  # noqa: S311 - jitter, not a secret
 
     async def _get_once(self, endpoint: str, url: str) -> Reply:
-        async with self.pace.place():
-            try:
-                return await self._exchange(endpoint, url)
-            except httpx.TimeoutException as error:
-                raise DeadlineError(f"GET {endpoint}: no reply in time ({type(error).__name__})") from None
-            except httpx.InvalidURL:
-                raise InvalidResponseError(f"GET {endpoint}: an id from the platform makes no URL") from None
-            except (httpx.TransportError, OSError) as error:
-                raise UnreachableError(f"GET {endpoint}: {_reason(error)}") from None
+        limit = self._limit_of(endpoint)
+        try:
+            async with self.pace.place(limit):
+                return await self._send(endpoint, url)
+        except RateLimitedError as error:
+            error.remedy = self._limit_remedy(limit) or error.remedy
+            raise
+
+    async def _send(self, endpoint: str, url: str) -> Reply:
+        try:
+            return await self._exchange(endpoint, url)
+        except httpx.TimeoutException as error:
+            raise DeadlineError(f"GET {endpoint}: no reply in time ({type(error).__name__})") from None
+        except httpx.InvalidURL:
+            raise InvalidResponseError(f"GET {endpoint}: an id from the platform makes no URL") from None
+        except (httpx.TransportError, OSError) as error:
+            raise UnreachableError(f"GET {endpoint}: {_reason(error)}") from None
 
     async def _exchange(self, endpoint: str, url: str) -> Reply:
         if self._http is None:
@@ -236,21 +248,42 @@ class Client:
             return Reply(endpoint, str(response.url), response.headers, body)
 
     async def _heed(self, response: httpx.Response) -> None:
-        """Take note of what the platform says about its rate limit, and pause if it asks for that."""
-        labels = (self._target, self._platform)
-        limit = whole_number(response.headers, "x-ratelimit-limit")
-        remaining = whole_number(response.headers, "x-ratelimit-remaining")
+        """Take note of what the platform says about the rate limit of the endpoint, and pause if it asks for that.
+
+        A 503 speaks of the whole server.
+        """
+        now, headers = self._now(), response.headers
+        endpoint = self._limit_of(response.request.extensions.get(ENDPOINT, WHOLE_TARGET))
+        labels = (self._target, self._platform, endpoint)
+        limit = whole_number(headers, "x-ratelimit-limit")
+        remaining = whole_number(headers, "x-ratelimit-remaining")
         if limit is not None:
             self._metrics.rate_limit.labels(*labels).set(limit)
         if remaining is not None:
             self._metrics.rate_limit_remaining.labels(*labels).set(remaining)
         if limit is not None or remaining is not None:
-            self.quota = Quota(limit, remaining, self._now())
-        wait = wait_seconds(response.status_code, response.headers, self._now())
+            self.quotas[endpoint] = Quota(limit, remaining, now)
+        if (reset := reset_seconds(headers, now)) is not None:
+            self._windows.setdefault(endpoint, Window(now + reset)).count(now + reset, now)
+        wait = wait_seconds(response.status_code, headers, now)
         if wait is None and response.status_code == 429:
             wait = 1.0
         if wait:
-            self.pace.pause(wait)
+            self.pace.pause(wait, WHOLE_TARGET if response.status_code == 503 else endpoint)
+
+    def _limit_remedy(self, endpoint: str) -> str:
+        """Say who used up the window of the limit, empty if the platform does not tell enough for that."""
+        quota, window = self.quotas.get(endpoint), self._windows.get(endpoint)
+        if quota is None or quota.limit is None or window is None or window.replies is None:
+            return ""
+        share = f"{window.replies} of the {quota.limit} requests that the window allows" + (
+            f" to {endpoint}" if endpoint else ""
+        )
+        if 2 * window.replies >= quota.limit:
+            return f"this process sent {share}: lengthen the intervals of the collectors that ask there"
+        return (
+            f"this process sent only {share}: others who ask with the same key or from the same address sent the rest"
+        )
 
 
 async def _start_of_body(response: httpx.Response) -> bytes:

@@ -1,9 +1,13 @@
-"""How fast one target may be asked: requests per second, requests at a time, and pauses that it asks for."""
+"""How fast one target may be asked: requests per second, requests at a time, and pauses that it asks for.
+
+A pause is of the whole target or, where the platform limits its endpoints one by one, of an endpoint (path template).
+"""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -20,7 +24,13 @@ LONGEST_PAUSE_SECONDS = 86_400.0
 UNREADABLE_PAUSE_SECONDS = 60.0
 """For a 429 whose Retry-After nobody understands: it asked for a pause."""
 
+WHOLE_TARGET = ""
+"""Stands for all endpoints together where others stand for themselves: what has no limit of its own."""
+
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+WINDOW_END_TOLERANCE_SECONDS = 2.0
+"""Ends of one window differ by as much when they are told in whole seconds from now."""
 
 EPOCH_SECONDS_FROM = 1_000_000_000
 """X-RateLimit-Reset is a Unix time from here on (2001), and seconds from now below."""
@@ -39,36 +49,68 @@ class Pace:
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.paused_until = 0.0
+        self.pauses: dict[str, float] = {}
         self.longest_wait_seconds = LONGEST_WAIT_SECONDS
         self._now = now
         self._sleep = sleep
         self._places = asyncio.Semaphore(concurrency)
         self._limiter = AsyncLimiter(concurrency, concurrency / requests_per_second)
 
-    def pause(self, seconds: float) -> None:
-        """Let no request start for `seconds` from now; a pause already longer stays."""
-        self.paused_until = max(self.paused_until, self._now() + min(seconds, LONGEST_PAUSE_SECONDS))
+    def pause(self, seconds: float, endpoint: str = WHOLE_TARGET) -> None:
+        """Let no request to the endpoint start for `seconds` from now; a pause already longer stays."""
+        until = self._now() + min(seconds, LONGEST_PAUSE_SECONDS)
+        self.pauses[endpoint] = max(self.pauses.get(endpoint, 0.0), until)
 
-    def remaining_pause_seconds(self) -> float:
-        """Return how long the pause still lasts, 0 without one."""
-        return max(0.0, self.paused_until - self._now())
+    def remaining_pause_seconds(self, endpoints: Collection[str] = ()) -> float:
+        """Return how long the longest pause of the target or of one of the endpoints still lasts, 0 without one."""
+        ends = (self.pauses.get(endpoint, 0.0) for endpoint in (WHOLE_TARGET, *endpoints))
+        return max(0.0, max(ends) - self._now())
+
+    def paused_until(self, endpoint: str) -> float:
+        """Return the Unix time at which the endpoint's own pause ends, 0 without one."""
+        until = self.pauses.get(endpoint, 0.0)
+        return until if until > self._now() else 0.0
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, endpoint: str = WHOLE_TARGET) -> AsyncIterator[None]:
         """Wait for the right to send one request, and hold a place among the concurrent ones until its body is read.
 
         Raises RateLimitedError at once when the platform's pause is too long to wait for.
         """
-        async with self._places:
-            while (pause_seconds := self.remaining_pause_seconds()) > 0:
+        while True:
+            while (pause_seconds := self.remaining_pause_seconds((endpoint,))) > 0:
                 if pause_seconds > self.longest_wait_seconds:
+                    what = f" of requests to {endpoint}" if pause_seconds > self.remaining_pause_seconds() else ""
                     raise RateLimitedError(
-                        f"the platform asked for a pause of {pause_seconds:.0f} s more", wait_seconds=pause_seconds
+                        f"the platform asked for a pause{what} of {pause_seconds:.0f} s more",
+                        wait_seconds=pause_seconds,
                     )
-                await self._sleep(pause_seconds)
-            await self._limiter.acquire()
-            yield
+                await self._sleep(pause_seconds)  # without a place, which requests to other endpoints may need
+            async with self._places:
+                if self.remaining_pause_seconds((endpoint,)):
+                    continue
+                await self._limiter.acquire()
+                yield
+                return
+
+
+@dataclass(slots=True)
+class Window:
+    """A window of a rate limit that ends at a time (Unix), and how many replies in it were to this process.
+
+    `replies` is None when the end moved before it was reached: then nobody can say where the window began.
+    """
+
+    ends_at: float
+    replies: int | None = 0
+
+    def count(self, ends_at: float, now: float) -> None:
+        """Count a reply that tells when the window ends, which may be another one by now."""
+        if abs(ends_at - self.ends_at) > WINDOW_END_TOLERANCE_SECONDS:
+            self.replies = 0 if now >= self.ends_at else None
+            self.ends_at = ends_at
+        if self.replies is not None:
+            self.replies += 1
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from exporter import __version__
 from exporter.api.client import Quota
+from exporter.api.pacing import WHOLE_TARGET
 from exporter.config import Config, Target
 from exporter.errors import State
 from exporter.snapshot import Entry, Key, by_target
@@ -52,9 +53,9 @@ class Observed(Protocol):
 
     def next_run_at(self, key: Key) -> datetime | None: ...
 
-    def quota(self, target: str) -> Quota | None: ...
+    def quotas(self, target: str) -> Mapping[str, Quota]: ...
 
-    def paused_until(self, target: str) -> float: ...
+    def pauses(self, target: str) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ class Observation:
     config: Config
     entries: Mapping[str, Sequence[Entry]]
     next_runs: Mapping[Key, datetime | None]
-    quotas: Mapping[str, Quota | None]
-    paused_until: Mapping[str, float]
+    quotas: Mapping[str, Mapping[str, Quota]]
+    pauses: Mapping[str, Mapping[str, float]]
     last_reload: Reload | None
 
 
@@ -107,8 +108,20 @@ class QuotaStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """An endpoint with a limit of its own; `paused_until` is None unless its platform wants no requests to it yet."""
+
+    endpoint: str
+    quota: QuotaStatus | None
+    paused_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """One target; `paused_until` is None unless its platform asked for a pause that still lasts."""
+    """One target; `paused_until` is None unless its platform asked for a pause that still lasts.
+
+    `quota` and `paused_until` are of all endpoints together, but for those in `endpoints`.
+    """
 
     name: str
     platform: str
@@ -116,6 +129,7 @@ class TargetStatus:
     level: Level
     quota: QuotaStatus | None
     paused_until: datetime | None
+    endpoints: tuple[EndpointStatus, ...]
     collectors: tuple[CollectorStatus, ...]
 
 
@@ -152,8 +166,8 @@ def observe(exporter: Observed, now: float) -> Observation:
         config=config,
         entries=entries,
         next_runs={entry.key: exporter.next_run_at(entry.key) for own in entries.values() for entry in own},
-        quotas={name: exporter.quota(name) for name in names},
-        paused_until={name: exporter.paused_until(name) for name in names},
+        quotas={name: dict(exporter.quotas(name)) for name in names},
+        pauses={name: dict(exporter.pauses(name)) for name in names},
         last_reload=exporter.last_reload,
     )
 
@@ -194,16 +208,26 @@ def _target(target: Target, observation: Observation) -> TargetStatus:
     settings, now = target.settings, observation.at
     entries = observation.entries.get(settings.name, ())
     collectors = tuple(_collector(entry, observation.next_runs[entry.key], now) for entry in entries)
-    quota, paused_until = observation.quotas[settings.name], observation.paused_until[settings.name]
+    quotas, pauses = observation.quotas[settings.name], observation.pauses[settings.name]
+    limits = {
+        endpoint: _limit(endpoint, quotas.get(endpoint), pauses.get(endpoint, 0.0), now)
+        for endpoint in {WHOLE_TARGET, *quotas, *pauses}
+    }
     return TargetStatus(
         name=settings.name,
         platform=target.platform.name,
         url=settings.url,
         level=max((collector.level for collector in collectors), key=URGENCY.__getitem__, default=Level.WELL),
-        quota=QuotaStatus(quota.limit, quota.remaining, _time(quota.at)) if quota else None,
-        paused_until=_time(paused_until) if paused_until > now else None,
+        quota=limits[WHOLE_TARGET].quota,
+        paused_until=limits[WHOLE_TARGET].paused_until,
+        endpoints=tuple(limit for endpoint, limit in sorted(limits.items()) if endpoint != WHOLE_TARGET),
         collectors=collectors,
     )
+
+
+def _limit(endpoint: str, quota: Quota | None, paused_until: float, now: float) -> EndpointStatus:
+    said = QuotaStatus(quota.limit, quota.remaining, _time(quota.at)) if quota else None
+    return EndpointStatus(endpoint, said, _time(paused_until) if paused_until > now else None)
 
 
 def _collector(entry: Entry, next_run_at: datetime | None, now: float) -> CollectorStatus:

@@ -34,7 +34,9 @@ MEANINGS = {
 }
 
 LATE = "Runs succeed too seldom: the values are older than two intervals."
-LATE_REMEDY = "look for skipped runs here and in the log; lengthen the interval if runs take longer than it"
+LATE_REMEDY = (
+    "look for skipped runs here and in the log: if paused, wait for the platform; if overlapping, lengthen the interval"
+)
 DROPPED = "The values are complete but for series that were left out: over max_series, duplicate or illegal."
 DROPPED_REMEDY = "raise max_series of the target, or choose less to collect"
 

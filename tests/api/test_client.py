@@ -103,7 +103,7 @@ async def test_every_request_and_every_retry_is_counted() -> None:
     own = {"target": "site", "platform": "fake"}
     assert (count("500"), count("error"), count("200"), count("404")) == (1, 1, 1, None)
     assert registry.get_sample_value("engagement_api_retries_total", own) == 2
-    assert registry.get_sample_value("engagement_api_rate_limit", own) == 100
+    assert registry.get_sample_value("engagement_api_rate_limit", {**own, "endpoint": ""}) == 100
 
 
 async def test_the_quota_is_what_the_last_reply_that_spoke_of_it_said() -> None:
@@ -114,7 +114,7 @@ async def test_the_quota_is_what_the_last_reply_that_spoke_of_it_said() -> None:
     async with make_client(Script(*(ok(None, **each) for each in headers)), clock=clock).session() as client:
         for _ in headers:
             await client.get("/things")
-            quotas.append(client.quota)
+            quotas.append(client.quotas.get(""))
             await clock.sleep(60)
 
     first, second = Quota(60, 59, NOW_SECONDS + 60), Quota(None, 58, NOW_SECONDS + 180)

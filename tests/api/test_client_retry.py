@@ -1,7 +1,10 @@
 """What the client asks again, how often, and how long it waits: by a clock that nobody waits for."""
 
+from collections.abc import Callable
+
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from exporter.api.client import BACKOFF_SECONDS, MAX_TRIES
 from exporter.api.reply import Reply
@@ -169,6 +172,93 @@ async def test_a_503_with_a_long_pause_is_no_rate_limit_but_pauses_too() -> None
 
     assert len(script.requests) == 1
     assert client.pace.remaining_pause_seconds() == 120
+
+
+def used_up(reset_in: float = 600) -> Callable[[httpx.Request], httpx.Response]:
+    """Refuse everything of one path, whose window has used up 300 requests, and answer the rest."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        is_full = request.url.path.endswith(ENDPOINT)
+        headers = {
+            "X-RateLimit-Limit": "300",
+            "X-RateLimit-Remaining": "0" if is_full else "299",
+            "X-RateLimit-Reset": f"{NOW_SECONDS + reset_in:.0f}",
+        }
+        return httpx.Response(429 if is_full else 200, json=[], headers=headers)
+
+    return handler
+
+
+async def test_the_used_up_window_of_an_endpoint_pauses_that_endpoint_alone() -> None:
+    """PYBOSSA counts 300 requests in 15 minutes for each endpoint by itself."""
+    registry = CollectorRegistry()
+    client = make_client(used_up(), registry=registry, limit_of=lambda endpoint: endpoint)
+    async with client.session():
+        with pytest.raises(RateLimitedError):
+            await client.get(ENDPOINT)
+        assert (await client.get("/others")).body == b"[]"
+        with pytest.raises(RateLimitedError, match=f"a pause of requests to {ENDPOINT} of 600 s more"):
+            await client.get(ENDPOINT)
+
+    assert client.pace.pauses == {ENDPOINT: NOW_SECONDS + 600}
+    assert {endpoint: quota.remaining for endpoint, quota in client.quotas.items()} == {ENDPOINT: 0, "/others": 299}
+    for endpoint, remaining in ((ENDPOINT, 0), ("/others", 299)):
+        labels = {"target": "site", "platform": "fake", "endpoint": endpoint}
+        assert registry.get_sample_value("engagement_api_rate_limit_remaining", labels) == remaining
+        assert registry.get_sample_value("engagement_api_rate_limit", labels) == 300
+
+
+async def test_the_used_up_window_of_a_target_pauses_all_of_it() -> None:
+    client = make_client(used_up())
+    async with client.session():
+        with pytest.raises(RateLimitedError):
+            await client.get(ENDPOINT)
+        with pytest.raises(RateLimitedError, match="asked for a pause of 600 s more"):
+            await client.get("/others")
+
+
+async def test_a_503_is_of_the_whole_server_also_where_endpoints_have_limits_of_their_own() -> None:
+    client = make_client(Script(status(503, retry_after="120")), limit_of=lambda endpoint: endpoint)
+    async with client.session():
+        with pytest.raises(ServerError):
+            await client.get(ENDPOINT)
+
+    assert client.pace.pauses == {"": NOW_SECONDS + 120}
+
+
+async def test_the_remedy_says_that_others_used_the_window_up() -> None:
+    client = make_client(used_up(), limit_of=lambda endpoint: endpoint)
+    async with client.session():
+        for _ in range(2):  # refused by the platform, then held back before it is asked
+            with pytest.raises(RateLimitedError) as caught:
+                await client.get(ENDPOINT)
+            assert caught.value.remedy.startswith(
+                f"this process sent only 1 of the 300 requests that the window allows to {ENDPOINT}: others who ask"
+            )
+
+
+async def test_the_remedy_says_that_we_used_the_window_up() -> None:
+    left = [ok(1, x_ratelimit_limit="4", x_ratelimit_remaining=str(n), x_ratelimit_reset="90") for n in (3, 2, 1)]
+    full = status(429, x_ratelimit_limit="4", x_ratelimit_remaining="0", x_ratelimit_reset="90")
+    client = make_client(Script(*left, full))
+    async with client.session():
+        for _ in left:
+            await client.get(ENDPOINT)
+        with pytest.raises(RateLimitedError) as caught:
+            await client.get(ENDPOINT)
+
+    assert caught.value.remedy.startswith(
+        "this process sent 4 of the 4 requests that the window allows: lengthen the intervals"
+    )
+
+
+async def test_without_the_end_of_the_window_the_remedy_blames_nobody() -> None:
+    client = make_client(Script(status(429, retry_after="90", x_ratelimit_limit="4", x_ratelimit_remaining="0")))
+    async with client.session():
+        with pytest.raises(RateLimitedError) as caught:
+            await client.get(ENDPOINT)
+
+    assert caught.value.remedy == RateLimitedError.remedy
 
 
 @pytest.mark.parametrize("code", [429, 503])

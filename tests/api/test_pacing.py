@@ -14,6 +14,7 @@ from exporter.api.pacing import (
     LONGEST_PAUSE_SECONDS,
     LONGEST_WAIT_SECONDS,
     Pace,
+    Window,
     reset_seconds,
     retry_after_seconds,
     wait_seconds,
@@ -182,6 +183,71 @@ async def test_a_long_pause_is_told_at_once() -> None:
 
     assert error.value.wait_seconds == 31
     assert clock.slept == []
+
+
+async def test_a_pause_of_one_endpoint_holds_up_no_other() -> None:
+    clock = Clock()
+    pace = Pace(1e5, 2, clock.now, clock.sleep)
+    pace.pause(LONGEST_WAIT_SECONDS + 1, "/things")
+    with pytest.raises(RateLimitedError, match="a pause of requests to /things of 31 s more"):
+        async with pace.place("/things"):
+            raise AssertionError("a request was let through")
+    async with pace.place("/others"):
+        assert clock.slept == []
+
+    assert pace.remaining_pause_seconds() == pace.remaining_pause_seconds(["/others"]) == 0
+    assert pace.remaining_pause_seconds(["/others", "/things"]) == 31
+    assert (pace.paused_until("/things"), pace.paused_until("/others")) == (NOW_SECONDS + 31, 0)
+
+
+async def test_a_pause_of_the_whole_target_holds_up_every_endpoint() -> None:
+    clock = Clock()
+    pace = Pace(1e5, 2, clock.now, clock.sleep)
+    pace.pause(LONGEST_WAIT_SECONDS + 1)
+    with pytest.raises(RateLimitedError, match="asked for a pause of 31 s more"):
+        async with pace.place("/things"):
+            raise AssertionError("a request was let through")
+
+
+async def test_who_waits_for_a_paused_endpoint_takes_nobodys_place() -> None:
+    go_on = asyncio.Event()
+    clock = Clock()
+
+    async def sleep(seconds: float) -> None:
+        await go_on.wait()
+        clock.seconds += seconds
+
+    async def ask(endpoint: str) -> str:
+        async with pace.place(endpoint):
+            return endpoint
+
+    pace = Pace(1e5, 1, clock.now, sleep)
+    pace.pause(5, "/things")
+    waiting = asyncio.ensure_future(ask("/things"))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await ask("/others") == "/others"
+        assert not waiting.done()
+        go_on.set()
+        assert await waiting == "/things"
+
+
+def test_replies_of_a_window_are_counted_until_its_end_is_another() -> None:
+    window = Window(100.0)
+    for now, ends_at in ((10, 100.0), (20, 101.0), (30, 99.5)):  # told in whole seconds from now
+        window.count(ends_at, now)
+    assert window.replies == 3
+
+    window.count(200.0, 105)
+    assert (window.replies, window.ends_at) == (1, 200.0)
+
+
+def test_nobody_can_say_where_a_window_that_slides_began() -> None:
+    window = Window(100.0)
+    for now in range(0, 60, 10):
+        window.count(now + 100.0, now)
+
+    assert window.replies is None
 
 
 def test_a_pause_is_never_shortened_nor_longer_than_a_day() -> None:

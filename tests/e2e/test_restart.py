@@ -154,7 +154,7 @@ async def until_paused(exporter: Running) -> None:
 async def until_rate_limited_is_stored(folder: Path) -> None:
     async def is_stored() -> bool:
         with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
-            statement = "SELECT count(*) FROM collectors WHERE state = 'rate_limited' AND paused_until > 0"
+            statement = "SELECT count(*) FROM collectors WHERE state = 'rate_limited' AND pauses != '{}'"
             [count] = connection.execute(statement).fetchone()
         return bool(count)
 

@@ -175,7 +175,9 @@ async def test_hostile_text_is_shown_as_it_is_and_does_nothing(chromium: Browser
 
 async def test_text_that_turns_direction_turns_nothing_else(chromium: Browser) -> None:
     """What follows stays to the right of it: the address after the platform, then how much of the quota is left."""
-    shown = Shown([pending("crowd", "stats", f"{RIGHT_TO_LEFT_OVERRIDE}abc")], quotas={"crowd": Quota(60, 12, 0.0)})
+    shown = Shown(
+        [pending("crowd", "stats", f"{RIGHT_TO_LEFT_OVERRIDE}abc")], limits={"crowd": {"": Quota(60, 12, 0.0)}}
+    )
     async with opened(chromium, shown) as page:
         left, right = page.locator(".card header p"), page.locator(".card header p time")
         address = page.get_by_text("https://crowd.example.org")

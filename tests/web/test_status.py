@@ -10,7 +10,17 @@ from exporter.api.client import Quota
 from exporter.collection import Result
 from exporter.errors import IncompleteError, State, UnauthorizedError
 from exporter.snapshot import Entry, Snapshot
-from exporter.web.status import CollectorStatus, Level, Reload, Status, headline, observe, status
+from exporter.web.status import (
+    CollectorStatus,
+    EndpointStatus,
+    Level,
+    QuotaStatus,
+    Reload,
+    Status,
+    headline,
+    observe,
+    status,
+)
 from exporter.web.status_words import MEANINGS, SUMMARIES, duration, span
 from tests.fakes import NOW_SECONDS, PEOPLE, PLACES
 from tests.shown import Shown, answer, failed, good, organisation, pending
@@ -163,22 +173,25 @@ def test_targets_stand_in_the_order_of_the_configuration_and_can_be_chosen() -> 
 def test_quota_and_pause_are_the_targets() -> None:
     shown = Shown(
         [NEW],
-        quotas={"crowd": Quota(None, 12, minutes_ago(2))},
-        pauses={"crowd": NOW_SECONDS + 90},
+        limits={"crowd": {"": Quota(None, 12, minutes_ago(2)), "/places": Quota(300, 3, minutes_ago(1))}},
+        paused={"crowd": {"": NOW_SECONDS + 90, "/people": NOW_SECONDS + 120, "/places": NOW_SECONDS - 1}},
         others=["empty"],
     )
 
     crowd, empty = seen(shown).targets
 
-    assert crowd.quota is not None
-    assert (crowd.quota.limit, crowd.quota.remaining) == (None, 12)
-    assert crowd.quota.at == datetime(2027, 1, 15, 7, 58, tzinfo=UTC)
+    said = [datetime(2027, 1, 15, 7, 58, tzinfo=UTC), datetime(2027, 1, 15, 7, 59, tzinfo=UTC)]
+    assert crowd.quota == QuotaStatus(None, 12, said[0])
     assert crowd.paused_until == datetime(2027, 1, 15, 8, 1, 30, tzinfo=UTC)
-    assert (empty.quota, empty.paused_until, empty.collectors, empty.level) == (None, None, (), Level.WELL)
+    assert crowd.endpoints == (
+        EndpointStatus("/people", None, datetime(2027, 1, 15, 8, 2, tzinfo=UTC)),
+        EndpointStatus("/places", QuotaStatus(300, 3, said[1]), None),
+    )
+    assert (empty.quota, empty.paused_until, empty.endpoints, empty.level) == (None, None, (), Level.WELL)
 
 
 def test_a_pause_that_has_ended_is_none() -> None:
-    assert seen(Shown([NEW], pauses={"crowd": NOW_SECONDS - 1})).targets[0].paused_until is None
+    assert seen(Shown([NEW], paused={"crowd": {"": NOW_SECONDS - 1}})).targets[0].paused_until is None
 
 
 def test_a_reload_is_told_with_its_error() -> None:
@@ -195,7 +208,7 @@ KEYS = {
     "version", "at", "headline", "targets_well", "targets_waiting", "targets_needing_attention", "last_reload",
     "targets",
 }  # fmt: skip
-TARGET_KEYS = {"name", "platform", "url", "level", "quota", "paused_until", "collectors"}
+TARGET_KEYS = {"name", "platform", "url", "level", "quota", "paused_until", "endpoints", "collectors"}
 COLLECTOR_KEYS = {
     "name", "level", "state", "summary", "meaning", "error", "remedy", "age_seconds", "is_late", "interval_seconds",
     "max_age_seconds", "last_success_at", "last_run_at", "last_run_duration_seconds", "next_run_at", "samples",

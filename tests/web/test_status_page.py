@@ -86,12 +86,12 @@ async def test_quota_and_pause() -> None:
     now = time.time()
     shown = Shown(
         [NEW, pending("academy", "users"), pending("bridges", "users")],
-        quotas={
-            "crowd": Quota(10_000, 88, now - 150),
-            "academy": Quota(None, 7, now),
-            "bridges": Quota(60, None, now),
+        limits={
+            "crowd": {"": Quota(10_000, 88, now - 150), "/api/project": Quota(300, 2, now)},
+            "academy": {"": Quota(None, 7, now)},
+            "bridges": {"": Quota(60, None, now)},
         },
-        pauses={"crowd": now + 750},
+        paused={"crowd": {"": now + 750, "/api/project": now + 630}},
     )
 
     text = await shown_text(shown)
@@ -99,6 +99,8 @@ async def test_quota_and_pause() -> None:
     assert "88 of 10,000 requests left in the window (said 2 min ago )" in text
     assert "7 requests left in the window" in text
     assert "limit of 60 requests in a window" in text
+    assert "2 of 300 requests left in the window of /api/project (said" in text
+    assert re.search(r"no requests to /api/project until \d\d:\d\d:\d\d UTC , 10 min from now", text)
     assert re.search(r"Paused: the platform asked for no requests until \d\d:\d\d:\d\d UTC , 12 min from now", text)
 
 
