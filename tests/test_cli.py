@@ -151,7 +151,7 @@ def test_check_plan(crowd: Path) -> None:
     over = invoke("check", "--plan", "--config.file", crowd)
 
     assert (within.exit_code, over.exit_code) == (0, 1)
-    assert "8 an hour, 0% of the 7200 that requests_per_second allows: ok\n" in within.stdout
+    assert "16 an hour, 0% of the 7200 that requests_per_second allows: ok\n" in within.stdout
     assert within.stdout.endswith("  120 series, max_series is 20000: ok\n")
     assert "OVER BUDGET" in over.stdout
 
