@@ -156,6 +156,20 @@ async def test_konstantly_follows_an_assignment_through_its_states() -> None:
     assert values(past, "konstantly_unassigned_courses", 2026, 12, 10) == {("draft",): 0, ("published",): 0}
 
 
+async def test_konstantly_follows_both_assignments_of_a_user_who_has_a_course_twice() -> None:
+    site = academy(COURSE, ASSIGNMENT, {**TOTALS, "statistics": {**TOTALS["statistics"], "assignedCoursesCount": 2}})  # type: ignore[dict-item]
+    by_group = {**ASSIGNMENT, "assignedAt": unix(2026, 12, 15), "startedAt": 0, "finishedAt": unix(2026, 12, 28)}
+    rows = [ASSIGNMENT, by_group]
+    site["/openapi/v1/courses/31/assignments/users"] = {"assignments": rows, "totalCount": 2}
+
+    past, left_out = await read("konstantly", "courses", site)
+
+    assert list(left_out) == []
+    learners = values(past, "konstantly_course_learners", 2026, 12, 26)
+    assert {state: value for (_, state), value in learners.items() if value} == {"finished": 1, "expired": 1}
+    assert values(past, "konstantly_course_assignments", 2026, 12, 16) == {(): 2}
+
+
 @pytest.mark.parametrize(
     ("course", "assignment", "totals", "lost"),
     [

@@ -4,10 +4,12 @@ API reference: https://docs.konstantly.com/api-reference (beta, read 2026-11).
 
 - Authentication: one site-wide key (Settings > API) in the header X-API-KEY. It has no scopes and may also write.
 - Paging: `offset` skips items, `totalCount` is the length of the list. The assignment lists document `totalCount` but
-  no `offset`; the walk tries it, and a page that only repeats makes the run `incomplete`.
+  no `offset`; the walk tries it, and a page that only repeats leaves the course without series.
 - Limits: X-RateLimit-* headers, 100 requests a minute in the reference's example; the default pace stays below that.
 - The statistics are computed for the whole site on each request, so runs are minutes apart.
-- A group or course whose detail answers 404 vanished since it was listed, and has no series.
+- A group or course whose detail answers 404 vanished since it was listed, and has no series; nor has one whose detail
+  is odd or incomplete, which is counted (`details.py`).
+- A user may have a course directly and by a group: what is counted are assignments, which have no id of their own.
 - Contradictions accepted: a role is an object with an alias in the examples and a text in the tables; `parentId` is
   null or absent at the top; user ids are texts, and numbers in one example.
 - Not said: whether the lists within the statistics are cut off (so series are lengths of what arrived), and whether a
