@@ -34,7 +34,9 @@ HEARTBEAT_LOST_SECONDS = 12 * HEARTBEAT_SECONDS
 
 
 class Exporter:
-    """A running configuration. `now` gives Unix time in seconds; without `storage` nothing survives a restart.
+    """A running configuration. `now` gives Unix time and `monotonic` seconds of a clock that nobody sets.
+
+    Without `storage` nothing survives a restart.
 
     `load_config` reads the configuration again for a reload, and raises ConfigError; without it there is no other.
     """
@@ -45,14 +47,16 @@ class Exporter:
         now: Callable[[], float] = time.time,
         storage: Storage | None = None,
         load_config: Callable[[], Config] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.snapshot = Snapshot(())
         self.last_reload: Reload | None = None
         self._now = now
+        self._monotonic = monotonic
         self._run_log = RunLog(now)
         self._storage = storage
         self._load_config = load_config or (lambda: config)
-        self._started_at = now()
+        self._started = self._heartbeat = monotonic()
         registry = CollectorRegistry()
         self._api_metrics = ApiMetrics(registry)
         self._process = ProcessMetrics(registry, os.environ.get("ENGAGEMENT_EXPORTER_REVISION", ""))
@@ -187,14 +191,14 @@ class Exporter:
 
     def is_healthy(self) -> bool:
         """True while event loop and scheduler live; the platforms' health is no concern of this."""
-        return self._now() - self._heartbeat_at < HEARTBEAT_LOST_SECONDS
+        return self._monotonic() - self._heartbeat < HEARTBEAT_LOST_SECONDS
 
     def is_ready(self) -> bool:
         """True once every collector has ended its first run or was restored, or after 30 s of waiting for that.
 
         A reload does not take it back.
         """
-        if self._was_ready or self._now() - self._started_at >= READY_WITHOUT_FIRST_RUNS_SECONDS:
+        if self._was_ready or self._monotonic() - self._started >= READY_WITHOUT_FIRST_RUNS_SECONDS:
             return True
         return all(entry.state is not State.PENDING for entry in self.snapshot)
 
@@ -282,10 +286,10 @@ class Exporter:
                 Record(job.source, entry.begun_at, job.pauses, entry.last, entry.last_success_at, entry.published)
             )
 
-    def _skipped(self, job_id: str, reason: str) -> None:
+    def _skipped(self, job_id: str, reason: str, count: int = 1) -> None:
         if job := self._parts.jobs.get(job_id):
-            self._exposition.update_status(self.snapshot.skip(job.key, reason))
-            self._run_log.skipped(job.key, reason)
+            self._exposition.update_status(self.snapshot.skip(job.key, reason, count))
+            self._run_log.skipped(job.key, reason, count)
 
     async def _beat(self) -> None:
         self._beat_once()
@@ -299,8 +303,8 @@ class Exporter:
                 logger.warning("values dropped for age", target=entry.key.target, collector=entry.key.collector)
 
     def _beat_once(self) -> None:
-        self._heartbeat_at = self._now()
-        self._process.heartbeat.set(self._heartbeat_at)
+        self._heartbeat = self._monotonic()
+        self._process.heartbeat.set(self._now())
 
 
 def _families(config: Config) -> list[Family]:

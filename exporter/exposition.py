@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from itertools import groupby
 from typing import NamedTuple
@@ -71,6 +72,8 @@ class Exposition:
         self._version = 0
         self._heads: dict[Format, tuple[int, Head]] = {}
         self._compressing = {form: asyncio.Lock() for form in Format}
+        self._threads = ThreadPoolExecutor(2, "page")
+        """For scrapes alone: whatever else takes a thread for long, such as a reload, holds none up."""
 
     def arrange(self, families: Iterable[Family], gone: Collection[Key]) -> None:
         """Set the platforms' families, in the order of the page, and drop what is shown of the collectors `gone`.
@@ -135,23 +138,30 @@ class Exposition:
         Scrapes that meet a compression under way wait for it, and for one more if the page changed before they came.
         """
         if keys is not None:
-            head = await _compress(self._parts(form, keys))
+            head = await self._compress(self._parts(form, keys))
         else:
             head = await self._head(form)
 
         def rest() -> bytes:
             return head.rest(self._end(form, keys))
 
-        return [head.data, rest() if len(self._shown) < LARGE_COLLECTORS else await asyncio.to_thread(rest)]
+        if len(self._shown) < LARGE_COLLECTORS:
+            return [head.data, rest()]
+        return [head.data, await asyncio.get_running_loop().run_in_executor(self._threads, rest)]
 
     async def _head(self, form: Format) -> Head:
         wanted = self._version
         async with self._compressing[form]:
             version, head = self._heads.get(form, (-1, None))
             if head is None or version < wanted:
-                version, head = self._version, await _compress(self._parts(form, None))
+                version, head = self._version, await self._compress(self._parts(form, None))
                 self._heads[form] = version, head
             return head
+
+    async def _compress(self, parts: Sequence[bytes]) -> Head:
+        if sum(map(len, parts)) < LARGE_BYTES:
+            return compress_head(batches(parts))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, compress_head, batches(parts))
 
     def _parts(self, form: Format, keys: Collection[Key] | None) -> list[bytes]:
         parts = []
@@ -179,12 +189,6 @@ def each_series_once(chunks: Iterable[bytes]) -> list[bytes]:
     for line in b"".join(chunks).split(b"\n")[:-1]:
         first.setdefault(line.rpartition(b" ")[0], line + b"\n")
     return list(first.values())
-
-
-async def _compress(parts: Sequence[bytes]) -> Head:
-    if sum(map(len, parts)) < LARGE_BYTES:
-        return compress_head(batches(parts))
-    return await asyncio.to_thread(compress_head, batches(parts))
 
 
 def batches(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -76,9 +76,10 @@ class RunLog:
             facts["traceback"] = result.traceback
         self._warn(key, f"{result.state} {without_numbers(result.error)}", "run", facts)
 
-    def skipped(self, key: Key, reason: str) -> None:
-        """Log a run that was due and not started."""
-        self._warn(key, reason, "run skipped", {"target": key.target, "collector": key.collector, "reason": reason})
+    def skipped(self, key: Key, reason: str, count: int = 1) -> None:
+        """Log runs that were due and not started, in one line."""
+        facts: dict[str, object] = {"target": key.target, "collector": key.collector, "reason": reason}
+        self._warn(key, reason, "run skipped", facts if count == 1 else {**facts, "count": count})
 
     def _tell_unreadable(self, key: Key, result: Result) -> None:
         """Name the values that could not be read: once, as long as they are the same."""

@@ -149,10 +149,10 @@ class Snapshot:
         self._drops_at = min(self._drops_at, self._entries[key].drops_at)
         return self._entries[key]
 
-    def skip(self, key: Key, reason: str) -> Entry:
-        """Count a run that was not started; `reason` is one of SKIP_REASONS."""
+    def skip(self, key: Key, reason: str, count: int = 1) -> Entry:
+        """Count runs that were not started; `reason` is one of SKIP_REASONS."""
         entry = self._entries[key]
-        self._entries[key] = replace(entry, skipped={**entry.skipped, reason: entry.skipped[reason] + 1})
+        self._entries[key] = replace(entry, skipped={**entry.skipped, reason: entry.skipped[reason] + count})
         return self._entries[key]
 
     def expire(self, now: float) -> list[Entry]:

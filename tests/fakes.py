@@ -159,7 +159,8 @@ def make_target(people: Collect[Any], places: Collect[Any], *, limit: Limit | No
 @asynccontextmanager
 async def running(*targets: Target, clock: Clock | None = None) -> AsyncIterator[Exporter]:
     """Poll the targets until the block ends."""
-    exporter = Exporter(Config(targets), (clock or Clock()).now)
+    now = (clock or Clock()).now
+    exporter = Exporter(Config(targets), now, monotonic=now)
     exporter.start()
     try:
         yield exporter

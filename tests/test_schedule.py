@@ -1,6 +1,7 @@
 """When collectors run: at once, then at stable phases that do not drift; and what is told when a run is not started."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from exporter.schedule import (
     FIRST_RUN_SPACING,
     FIRST_RUNS_WITHIN,
     HEARTBEAT_SECONDS,
+    STEP_SECONDS,
     Phase,
     Schedule,
     phase,
@@ -86,12 +88,17 @@ class Scheduled:
 
     def __init__(self) -> None:
         self.started: list[str] = []
-        self.skipped: list[tuple[str, str]] = []
+        self.skipped: Counter[tuple[str, str]] = Counter()
+        self.skips = 0
+        self.step_seconds = self.slept_seconds = 0.0
         self.changed = asyncio.Event()
-        self.schedule = Schedule(self._skip)
+        self.schedule = Schedule(
+            self._skip, lambda: time.time() + self.step_seconds, lambda: time.monotonic() - self.slept_seconds
+        )
 
-    def _skip(self, job_id: str, reason: str) -> None:
-        self.skipped.append((job_id, reason))
+    def _skip(self, job_id: str, reason: str, count: int) -> None:
+        self.skipped[job_id, reason] += count
+        self.skips += 1
         self.changed.set()
 
     async def run(self, job_id: str) -> None:
@@ -105,7 +112,7 @@ class Scheduled:
     async def until(self, *, started: int = 0, skipped: int = 0) -> None:
         """Wait until so much has happened."""
         async with asyncio.timeout(5):
-            while len(self.started) < started or len(self.skipped) < skipped:
+            while len(self.started) < started or self.skips < skipped:
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -180,7 +187,7 @@ async def test_runs_repeat_and_every_job_is_run_by_its_name(scheduled: Scheduled
 
     assert scheduled.started.count("a") >= 2
     assert scheduled.started.count("b") >= 2
-    assert scheduled.skipped == []
+    assert {reason for _, reason in scheduled.skipped} <= {"missed"}  # on a machine that was too busy for some of them
 
 
 async def test_a_run_that_is_due_while_the_one_before_still_goes_is_told_as_overlap(scheduled: Scheduled) -> None:
@@ -189,21 +196,89 @@ async def test_a_run_that_is_due_while_the_one_before_still_goes_is_told_as_over
     await scheduled.until(skipped=2)
 
     assert scheduled.started == ["slow"]
-    assert set(scheduled.skipped) == {("slow", "overlap")}
+    assert scheduled.skipped["slow", "overlap"] >= 2
 
 
-async def test_runs_that_were_due_while_the_process_slept_are_told_as_missed_and_only_the_last_is_made_up_for(
-    scheduled: Scheduled,
-) -> None:
-    """As after a laptop's sleep: 20 s at an interval of 2 s have passed before the scheduler looks again."""
+async def test_runs_that_were_due_in_vain_are_told_as_missed_and_one_is_made_up_for(scheduled: Scheduled) -> None:
+    """As when something held the event loop up: 20 s at an interval of 2 s passed before the scheduler looks again."""
     scheduled.schedule.add("late", timedelta(seconds=2), scheduled.run)
     scheduled.schedule.defer("late", -20 - HEARTBEAT_SECONDS)
     scheduled.schedule.start()
-    await scheduled.until(started=1, skipped=5)
+    await scheduled.until(started=1, skipped=1)
 
-    assert set(scheduled.skipped) == {("late", "missed")}
-    assert 8 <= len(scheduled.skipped) <= 13
+    assert 9 <= scheduled.skipped["late", "missed"] <= 13
     assert len(scheduled.started) <= 2
+
+
+async def test_after_60_hours_of_sleep_every_collector_runs_once_and_tells_once_what_it_missed(
+    scheduled: Scheduled,
+) -> None:
+    job_ids = [f"site-{number}/people" for number in range(300)]
+    for job_id in job_ids:
+        scheduled.schedule.add(job_id, timedelta(seconds=30), scheduled.run, datetime.now(UTC).timestamp())
+    scheduled.schedule.start()
+    scheduled.step_seconds = 60 * 3600.0
+    before_seconds = time.process_time()
+    scheduled.schedule._notice_step()
+    took_seconds = time.process_time() - before_seconds
+    due = [scheduled.schedule.next_run_at(job_id) for job_id in job_ids]
+
+    now = datetime.now(UTC) + timedelta(hours=60)
+    assert all(moment and moment - now < FIRST_RUNS_WITHIN for moment in due)
+    assert len(set(due)) == len(job_ids)
+    assert scheduled.skips == len(job_ids)
+    assert all(7197 <= count <= 7200 for count in scheduled.skipped.values())
+    assert took_seconds < 2
+
+
+@pytest.mark.parametrize("hours", [1, 2, 24 * 365])
+async def test_a_clock_set_back_stops_no_polls(scheduled: Scheduled, hours: int) -> None:
+    """Each runs within an interval by the new time, and nothing was missed."""
+    scheduled.schedule.add("site/people", timedelta(minutes=15), scheduled.run, datetime.now(UTC).timestamp())
+    scheduled.schedule.add_heartbeat(asyncio.Event().wait)  # type: ignore[arg-type] # a beat that nobody looks at
+    scheduled.schedule.start()
+    scheduled.step_seconds = -3600.0 * hours
+    scheduled.schedule._notice_step()
+
+    now = datetime.now(UTC) - timedelta(hours=hours)
+    following = scheduled.schedule.next_run_at("site/people")
+    assert following is not None
+    assert timedelta(0) < following - now <= timedelta(minutes=15)
+    assert not scheduled.skipped
+
+
+async def test_a_run_that_was_due_at_the_step_starts_once(scheduled: Scheduled) -> None:
+    """APScheduler lets it start, notices nothing of the step, and the plan made anew has it too."""
+    scheduled.schedule.add("site/people", HOUR, scheduled.run)
+    scheduled.schedule.add("site/places", HOUR, scheduled.run)
+    scheduled.slept_seconds = 90.0
+    scheduled.schedule.start()
+    await scheduled.until(started=2)
+    await asyncio.sleep(0)
+
+    assert sorted(scheduled.started) == ["site/people", "site/places"]
+
+
+async def test_a_clock_that_is_put_right_little_by_little_moves_nothing() -> None:
+    scheduled = Scheduled()
+    scheduled.schedule.add("site/people", HOUR, scheduled.run, datetime.now(UTC).timestamp())
+    before = scheduled.schedule.next_run_at("site/people")
+    for _ in range(100):
+        scheduled.step_seconds += STEP_SECONDS / 2
+        scheduled.schedule._notice_step()
+
+    assert scheduled.schedule.next_run_at("site/people") == before
+
+
+@given(INTERVALS, MOMENTS, st.timedeltas(timedelta(0), timedelta(days=20_000)))
+def test_missed_runs_are_counted_and_passed_over_in_one_go(interval: timedelta, due: datetime, late: timedelta) -> None:
+    trigger = Phase(interval, phase("site/people", interval))
+    missed = trigger.fires_between(due, due + late)
+    following = trigger.get_next_fire_time(due, due + late)
+
+    assert missed * interval <= late + SHORT
+    assert (missed + 1) * interval > late - SHORT
+    assert timedelta(0) < following - (due + late) + SHORT <= 1.5 * interval + 2 * SHORT
 
 
 async def test_a_deferred_run_waits_that_long_and_a_little_apart_from_others() -> None:
