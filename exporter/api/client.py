@@ -87,7 +87,7 @@ class Client:
     ) -> None:
         self.pace = pace
         self.quotas: dict[str, Quota] = {}
-        self._target = target
+        self.target = target
         self._platform = platform
         self._access = access
         self._base_url = httpx.URL(access.base_url)
@@ -124,7 +124,7 @@ class Client:
             Gate(self._base_url, token_url),
             self._max_body_bytes,
             self._metrics,
-            self._target,
+            self.target,
             self._platform,
         )
         return httpx.AsyncClient(
@@ -196,7 +196,7 @@ class Client:
             stop=stop_after_attempt(MAX_TRIES),
             wait=self._backoff_seconds,
             sleep=self._sleep,
-            before_sleep=lambda _: self._metrics.retries.labels(self._target, self._platform).inc(),
+            before_sleep=lambda _: self._metrics.retries.labels(self.target, self._platform).inc(),
             reraise=True,
         )
         return await tries(self._get_once, endpoint, url)
@@ -254,7 +254,7 @@ class Client:
         """
         now, headers = self._now(), response.headers
         endpoint = self._limit_of(response.request.extensions.get(ENDPOINT, WHOLE_TARGET))
-        labels = (self._target, self._platform, endpoint)
+        labels = (self.target, self._platform, endpoint)
         limit = whole_number(headers, "x-ratelimit-limit")
         remaining = whole_number(headers, "x-ratelimit-remaining")
         if limit is not None:

@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterab
 from itertools import islice
 from typing import Protocol, TypeVar
 
+import structlog
+
 from exporter.api.client import NO_IDS, NO_PARAMS, Client, Params
 from exporter.api.link_header import next_target
 from exporter.api.reply import decode
-from exporter.errors import IncompleteError, NotFoundError
+from exporter.api.run import current_run
+from exporter.errors import IncompleteError, NotFoundError, TooLargeError
+
+logger = structlog.get_logger()
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -106,10 +111,27 @@ async def _walk_by_offset(
 async def keyset_pages(
     client: Client, endpoint: str, page: type[list[R]], key: Callable[[R], int], params: dict[str, str | int]
 ) -> AsyncIterator[list[R]]:
-    """Walk by `last_id` until an empty page; a short page is no end, since rows may be hidden from it (PYBOSSA)."""
-    last_id = 0
+    """Walk by `last_id` until an empty page; a short page is no end, since rows may be hidden from it (PYBOSSA).
+
+    `params` have a `limit`: a page that is too large is asked for anew with half of it, and so are those after it.
+    """
+    last_id, limit = 0, int(params["limit"])
     for _ in range(MAX_PAGES):
-        found = await client.get_as(page, endpoint, params={**params, "last_id": last_id})
+        try:
+            found = await client.get_as(page, endpoint, params={**params, "limit": limit, "last_id": last_id})
+        except TooLargeError as error:
+            if limit == 1:
+                raise
+            limit //= 2
+            logger.info(
+                "page too large, going on with smaller ones",
+                target=client.target,
+                run=current_run().id,
+                endpoint=endpoint,
+                records=limit,
+                error=str(error),
+            )
+            continue
         if not found:
             return
         if min(key(record) for record in found) <= last_id:

@@ -1,11 +1,13 @@
 """The ways of paging: a walk gives every record once, or it raises IncompleteError."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import httpx
 import pytest
+import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, field
@@ -13,8 +15,15 @@ from msgspec import Struct, field
 from exporter.api import pagination
 from exporter.api.client import Client
 from exporter.api.pagination import children, keyset_pages, link_pages, offset_list
-from exporter.errors import CollectError, IncompleteError, InvalidResponseError, NotFoundError, ServerError
-from tests.fakes import Handler, Script, make_client, ok, status
+from exporter.errors import (
+    CollectError,
+    IncompleteError,
+    InvalidResponseError,
+    NotFoundError,
+    ServerError,
+    TooLargeError,
+)
+from tests.fakes import Chunks, Handler, Script, make_client, ok, status
 
 URL = "https://site.test/api/things"
 
@@ -179,6 +188,57 @@ def test_a_walk_by_cursor_has_all_that_stayed_and_nothing_that_never_was(
 
     assert len(found) == len(set(found))
     assert set.intersection(*map(set, changing.moments)) <= set(found) <= set.union(*map(set, changing.moments))
+
+
+class Weighty(Paged):
+    """A keyset list of records that weigh so many bytes each, and hold what the walk has no use for."""
+
+    def __init__(self, weights: dict[int, int]) -> None:
+        super().__init__(list(weights), 100)
+        self.weights = weights
+        self.limits: list[int] = []
+
+    def keyset(self, request: httpx.Request) -> httpx.Response:
+        last_id, limit = int(request.url.params["last_id"]), int(request.url.params["limit"])
+        self.limits.append(limit)
+        page = [id_ for id_ in sorted(self.records) if id_ > last_id][:limit]
+        body = json.dumps([{"id": id_, "info": "x" * self.weights[id_]} for id_ in page]).encode()
+        return httpx.Response(200, stream=Chunks([body]))
+
+
+def by_large_keyset(client: Client) -> AsyncIterator[list[Thing]]:
+    return keyset_pages(client, "/things", list[Thing], identity, {"limit": 100})
+
+
+async def of_weighty(platform: Weighty) -> list[int]:
+    async with make_client(platform.keyset, max_body_bytes=10_000).session() as client:
+        return [thing.id async for page in by_large_keyset(client) for thing in page]
+
+
+async def test_a_page_that_is_too_large_is_halved_until_it_is_not_and_the_log_says_so() -> None:
+    """PYBOSSA sends the page code of each project with it: a hundred of 720 kB are more than the default allows."""
+    platform = Weighty(dict.fromkeys(range(1, 151), 300))
+    with structlog.testing.capture_logs() as logs:
+        assert await of_weighty(platform) == list(range(1, 151))
+
+    assert platform.limits == [100, 50, 25, 25, 25, 25, 25, 25, 25]
+    assert [(log["target"], log["endpoint"], log["records"]) for log in logs if "too large" in log["event"]] == [
+        ("site", "/things", 50),
+        ("site", "/things", 25),
+    ]
+
+
+async def test_a_single_record_that_is_too_large_is_told_as_that() -> None:
+    with pytest.raises(TooLargeError, match="/things: the reply is larger than 10000 bytes"):
+        await of_weighty(Weighty({1: 10, 2: 20_000, 3: 10}))
+
+
+@given(weights=st.lists(st.integers(0, 9_000), max_size=40))
+@settings(max_examples=25)
+def test_whatever_its_records_weigh_a_list_arrives_whole(weights: list[int]) -> None:
+    platform = Weighty(dict(enumerate(weights, start=1)))
+
+    assert asyncio.run(of_weighty(platform)) == list(range(1, len(weights) + 1))
 
 
 @pytest.mark.parametrize("way", WALKS)
