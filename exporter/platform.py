@@ -29,12 +29,14 @@ class Probe(Generic[S]):
     """One request out of a run: `ask` sends, decodes and fails as the run does, and its samples are thrown away.
 
     An answer proves that the credential has `right`, in the platform's words; empty for what needs no right of its
-    own. Of probes with the same endpoint and right, one is sent for all.
+    own. Of probes with the same endpoint and right, one is sent for all. `only_right` marks what a collector's runs do
+    not ask: nothing but a missing right counts against it.
     """
 
     endpoint: str
     ask: Collect[S]
     right: str = ""
+    only_right: bool = False
 
 
 @dataclass(frozen=True, slots=True)

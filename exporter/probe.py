@@ -41,7 +41,8 @@ async def probe(target: Target, client: Client) -> AsyncIterator[Finding]:
                 asked = (one.right, one.endpoint)
                 if asked not in answered:
                     answered[asked] = await _ask(client, collector, one, settings)
-                if answered[asked].state is not State.OK:
+                state = answered[asked].state
+                if state is State.FORBIDDEN or not (one.only_right or state is State.OK):
                     failures.append(_failure(answered[asked], one.right))
             for text in failures:
                 yield Finding(settings.name, collector.name, text, is_failure=True)

@@ -428,3 +428,18 @@ async def test_the_enrollments_of_v1_are_looked_into_too() -> None:
 
     assert found["path_stats"].is_failure
     assert "GET /paths/sessions/{session}/stats/users" in found["path_stats"].text
+
+
+async def test_a_proof_of_a_right_fails_a_collector_for_that_right_alone() -> None:
+    """The apps need an admin; whether the statistics know the organisation is nothing to them."""
+    for status_code, failures in ((400, ["users"]), (500, ["users"]), (403, ["users", "apps"])):
+
+        def handler(request: httpx.Request, status_code: int = status_code) -> httpx.Response:
+            if request.url.path == "/api/apps/":
+                return httpx.Response(200, content=(PLATFORM_FIXTURES / "viktor/apps.json").read_bytes())
+            return httpx.Response(status_code)
+
+        target = fake_target("viktor", ["users", "apps"])
+        found = [one async for one in probe(target, fake_client(target, handler))]
+
+        assert [one.subject for one in found if one.is_failure] == failures

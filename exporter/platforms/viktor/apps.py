@@ -11,8 +11,8 @@ from exporter.api.reply import Count
 from exporter.evidence import Basis, Evidence
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, Probe
-from exporter.platforms.viktor import people
-from exporter.platforms.viktor.settings import PAGE_LIMIT, ViktorSettings
+from exporter.platforms.viktor import people, statistics
+from exporter.platforms.viktor.settings import ADMIN, PAGE_LIMIT, ViktorSettings
 
 ENDPOINT = "/api/apps/"
 PARAMS: dict[str, str | int] = {"limit": PAGE_LIMIT, "include_archived": "true"}
@@ -68,7 +68,10 @@ COLLECTOR = Collector(
     interval=timedelta(hours=1),
     collect=collect,
     # whoever is no admin is answered without the archived apps, so that this list cannot show the right
-    probes=(Probe(ENDPOINT, ask), *people.USERS_COLLECTOR.probes),
+    probes=(
+        Probe(ENDPOINT, ask),
+        Probe(statistics.ENDPOINT, people.collect_users, ADMIN, only_right=True),
+    ),
     planned_requests=lambda _: {ENDPOINT: 2},
     planned_series=lambda _: {APPS: 4},
     enabled=False,
