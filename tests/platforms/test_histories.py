@@ -8,14 +8,28 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
-from exporter.history import Fidelity, Past, Span
+from exporter.api.run import new_run
+from exporter.history import Fidelity, Past, Span, counted
 from exporter.platform import History, Platform, installed
+from exporter.platforms.learning360.counting import Windows
+from exporter.platforms.learning360.history import EnrollmentPast
+from exporter.platforms.learning360.paths import (
+    PATH_COMPLETIONS,
+    PATH_ENROLLMENTS_OVERDUE,
+    PATH_ENROLLMENTS_STARTED,
+    EnrollmentTotals,
+    enrollment_date_samples,
+    enrollment_samples,
+)
+from exporter.platforms.learning360.records import PathStat, PathStatus
 from exporter.platforms.viktor.history import created_steps, milliseconds
 from tests.fakes import Clock, make_client
 from tests.small_sites import REPLIES, SETTINGS
 
 NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+DAY_SECONDS = 86_400
 SPAN = Span(int((NOW - timedelta(days=40)).timestamp()), int(NOW.timestamp()), 240)
 PLATFORMS = installed()
 
@@ -395,6 +409,118 @@ async def test_an_enrollment_made_again_did_not_end_with_the_one_before() -> Non
 
     assert values(past, "learning360_path_enrollments_started", 2026, 12, 12)["7d",] == 1
     assert values(past, "learning360_path_enrollments_overdue", 2026, 12, 21) == {(): 1}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-40 * DAY_SECONDS, DAY_SECONDS),
+            st.none() | st.integers(-40 * DAY_SECONDS, 4_000 * DAY_SECONDS),
+            st.none() | st.integers(-40 * DAY_SECONDS, 40 * DAY_SECONDS),
+        ),
+        max_size=6,
+    )
+)
+def test_dates_ahead_of_our_clock_count_as_in_a_poll_and_unreadable_ones_do_too(
+    rows: list[tuple[int, int | None, int | None]],
+) -> None:
+    """Of an enrollment: when it was made, completed (0 stands for a date that cannot be read) and due."""
+
+    def at(seconds: int | None) -> datetime | None:
+        return None if seconds is None else NOW + timedelta(seconds=seconds)
+
+    totals, past = EnrollmentTotals(NOW, Windows.ending(NOW)), EnrollmentPast()
+    for made, completed, due in rows:
+        completed_at = UNSET if completed == 0 else at(completed)
+        stat = PathStat("", PathStatus("late"), NOW + timedelta(seconds=made), None, at(due), completed_at)
+        totals.add([stat])
+        past.add(stat, milliseconds(NOW))
+    overdue = counted(PATH_ENROLLMENTS_OVERDUE, (), 0, past.overdue_ms, past.settled_ms)
+    started = past.made.steps(PATH_ENROLLMENTS_STARTED, (), 0)
+    completions = past.completed.steps(PATH_COMPLETIONS, (), 0)
+
+    told = {(steps.family, steps.labels): steps.at(milliseconds(NOW)) for steps in (overdue, *started, *completions)}
+    shown = {(sample.family, sample.labels): sample.value for sample in enrollment_date_samples(totals)}
+    shown |= {
+        (sample.family, sample.labels): sample.value
+        for sample in enrollment_samples(totals)
+        if sample.family is PATH_COMPLETIONS
+    }
+    assert told == shown
+
+
+async def test_attempts_dated_in_the_far_future_or_with_an_odd_date_are_counted_apart() -> None:
+    day = datetime(2026, 12, 10, 9, tzinfo=UTC)
+    begun = {"firstActivityAt": iso(day), "lastActivityAt": iso(day), "progress": 50}
+    past, left_out = await attempts(
+        attempt(day, 1, **begun, completedAt=iso(NOW + timedelta(hours=20))),
+        attempt(day, 2, **begun, completedAt=iso(NOW + timedelta(hours=30))),
+        attempt(day, 3, **begun, completedAt="+020226-01-01T00:00:00.000Z"),
+        attempt(day, 4, **begun, courseId="c2", completedAt=iso(NOW + timedelta(days=40_000))),
+    )
+
+    assert [text.split(":")[0] for text in left_out] == ["3 attempts"]
+    assert values(past, "learning360_course_attempts", 2027, 1, 15, 7)["c1", "in_progress"] == 1
+    assert values(past, "learning360_course_attempts", 2027, 1, 15, 8)["c1", "completed"] == 1
+    assert values(past, "learning360_course_completions", 2027, 1, 15, 8)["c1", "24h"] == 1
+    assert {course for course, _ in values(past, "learning360_course_attempts", 2027, 1, 15, 8)} == {"c1"}
+
+
+ODD_DATES: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("learning360", "paths", "/api/v2/paths/sessions", {"createdAt": "", "startDate": iso(NOW)}),
+    ("learning360", "paths", "/api/v2/paths/sessions", {"createdAt": iso(NOW), "startDate": "0000-01-01T00:00:00Z"}),
+    ("learning360", "path_stats", "/api/v2/paths/stats", {"status": {"type": "late"}, "enrolledAt": "23:59:60"}),
+    ("learning360", "attempts", "/api/v2/courses/stats", attempt(NOW, 1, completedAt="")),
+    ("learning360", "classrooms", "/api/v2/classrooms", {"createdAt": "2026-13-01T00:00:00Z"}),
+    ("pybossa", "stats", "/api/task", {**TASKS[0], "created": "24:00"}),
+    ("pybossa", "stats", "/api/task", {**TASKS[0], "n_answers": None}),
+    ("pybossa", "stats", "/api/taskrun", {**TASK_RUNS[0], "finish_time": None}),
+]
+
+
+@pytest.mark.parametrize(("site", "collector", "path", "row"), ODD_DATES)
+async def test_a_history_with_one_odd_record_is_told_and_says_what_it_lacks(
+    site: str, collector: str, path: str, row: dict[str, Any]
+) -> None:
+    replies = {**(crowd(2, 1) if site == "pybossa" else {}), path: [{"_id": "ab01", **row}]}
+    with new_run() as run:
+        await read(site, collector, replies)
+
+    assert [values.count for values in run.unreadable()] == [1]
+    run.require_readable()
+
+
+@pytest.mark.parametrize(
+    ("course", "assignment", "lost"),
+    [
+        (
+            {"createdAt": None},
+            {},
+            {"konstantly_catalog_courses", "konstantly_courses", "konstantly_course_learners"},
+        ),
+        ({}, {"assignedAt": "soon"}, {"konstantly_course_assignments", "konstantly_course_learners"}),
+    ],
+)
+async def test_konstantly_leaves_out_what_hangs_on_a_date_that_cannot_be_read(
+    course: dict[str, Any], assignment: dict[str, Any], lost: set[str]
+) -> None:
+    with new_run() as run:
+        past, left_out = await read(
+            "konstantly", "courses", academy({**COURSE, **course}, {**ASSIGNMENT, **assignment}, TOTALS)
+        )
+
+    assert lost <= {text.split(":")[0].split(" ")[0] for text in left_out}
+    assert {family.name for family, series in past.items() if family.name in lost and series} == set()
+    assert [values.count for values in run.unreadable()] == [1]
+
+
+async def test_viktor_leaves_the_number_of_workspaces_out_when_nobody_knows_when_one_was_made() -> None:
+    listed = REPLIES["viktor"]["/api/workspaces/"]
+    replies = {**listed, "results": [{**listed["results"][0], "created_at": "2026-12-01T24:00:00Z"}]}
+    past, left_out = await read("viktor", "workspaces", {"/api/workspaces/": replies})
+
+    assert [text.split(":")[0] for text in left_out] == ["viktor_workspaces"]
+    assert "viktor_workspaces" not in {family.name for family in past}
 
 
 async def test_a_classroom_without_a_date_leaves_their_number_open() -> None:

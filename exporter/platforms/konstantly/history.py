@@ -39,11 +39,20 @@ _RANKING = "the platform alone knows how it ranks"
 _NOT_DATED = "the API dates neither accounts nor groups nor who is in them"
 
 
+NEVER_SECONDS = 2**40
+"""Stands for when nobody knows: in no past that is told, so that the dates do not lead to the present value."""
+
+
 class DatedCourse(Course, kw_only=True, rename="camel"):
     """A course with what only its history needs; dates are Unix seconds, 0 or null for what has not happened."""
 
-    created_at: Count
+    created: OrUnknown[Count] = field(name="createdAt")
     published_at: OrUnknown[Count | None] = None
+
+    @property
+    def created_at(self) -> int:
+        """When it was made."""
+        return NEVER_SECONDS if self.created is UNSET else self.created
 
     @property
     def published_ms(self) -> int | None:
@@ -58,10 +67,13 @@ class DatedCourse(Course, kw_only=True, rename="camel"):
 class DatedAssignment(Assignment, kw_only=True, rename="camel"):
     """An assignment with what only its history needs; dates are Unix seconds, 0 or null for what has not happened."""
 
-    assigned_at: Count
     started_at: OrUnknown[Count | None] = None
-    deadline_at: OrUnknown[Count | None] = None
     finished_at: OrUnknown[Count | None] = None
+
+    @property
+    def made_at(self) -> int:
+        """When it was made."""
+        return self.assigned_at if isinstance(self.assigned_at, int) else NEVER_SECONDS
 
     def state_at(self, second: int) -> str:
         """Return one of STATES, as a poll at the time would have."""
@@ -72,9 +84,9 @@ class DatedAssignment(Assignment, kw_only=True, rename="camel"):
 
     def changes(self) -> Iterator[int]:
         """Yield the seconds at which the state may have changed, the first when the assignment was made."""
-        yield self.assigned_at
+        yield self.made_at
         for second in sorted({self.started_at or 0, self.deadline_at or 0, self.finished_at or 0}):
-            if second > self.assigned_at:
+            if second > self.made_at:
                 yield second
 
 
@@ -168,7 +180,7 @@ async def read_courses(
     # one that vanished since it was listed is told of nothing but the list
     assigned_at: dict[int, Sequence[int]] = {course.id: () for course in listed}
     async for course, assignments in children(client, listed, lambda course: _assignments(client, course)):
-        assigned_at[course.id] = array("q", [assignment.assigned_at for assignment in assignments])
+        assigned_at[course.id] = array("q", [assignment.made_at for assignment in assignments])
         tally = Tally()
         tally.add(assignments)
         steps = course_steps(course, assignments)

@@ -17,7 +17,7 @@ from exporter.metrics import Family
 from exporter.platforms.learning360 import attempts
 from exporter.platforms.learning360.attempts import OTHER, AttemptTotals, chosen_courses, course_info
 from exporter.platforms.learning360.counting import Windows
-from exporter.platforms.learning360.events import NEVER_MS, Events, milliseconds
+from exporter.platforms.learning360.events import AHEAD_MS, NEVER_MS, Events, happened_ms, milliseconds
 from exporter.platforms.learning360.lists import ATTEMPTS, COURSES, pages
 from exporter.platforms.learning360.records import Attempt, Course
 from exporter.platforms.learning360.settings import Learning360Settings
@@ -29,6 +29,14 @@ def object_id_ms(object_id: str) -> int | None:
         return int(object_id[:8], 16) * MS_PER_SECOND if len(bytes.fromhex(object_id)) == 12 else None
     except ValueError:
         return None
+
+
+def is_told(attempt: Attempt, now_ms: int) -> bool:
+    """True unless a date of the attempt cannot be read, or lies so far ahead that nobody knows what it stands for."""
+    dates = (attempt.first_activity_at, attempt.completed_at)
+    if UNSET in dates or (attempt.progress is UNSET and dates == (None, None)):
+        return False
+    return all(milliseconds(date) <= now_ms + AHEAD_MS for date in dates if isinstance(date, datetime))
 
 
 @dataclass(slots=True)
@@ -43,15 +51,11 @@ class CoursePast:
     completed_ms: "array[int]" = field(default_factory=lambda: array("q"))
     is_undated: bool = False
 
-    def add(self, attempt: Attempt) -> None:
-        """Keep the dates of an attempt; one made and begun in the same second was made by beginning it.
-
-        One with an unreadable date is left out.
-        """
-        if UNSET in (attempt.first_activity_at, attempt.completed_at):
-            return
-        started_ms = milliseconds(attempt.first_activity_at) if attempt.first_activity_at else NEVER_MS
-        completed_ms = milliseconds(attempt.completed_at) if attempt.completed_at else NEVER_MS
+    def add(self, attempt: Attempt, now_ms: int) -> None:
+        """Keep the dates of an attempt that `is_told`; one made and begun in a second was made by beginning it."""
+        started, completed = attempt.first_activity_at, attempt.completed_at
+        started_ms = happened_ms(started, now_ms) if isinstance(started, datetime) else NEVER_MS
+        completed_ms = happened_ms(completed, now_ms) if isinstance(completed, datetime) else NEVER_MS
         created_ms = object_id_ms(attempt.id)
         if created_ms is None or created_ms <= started_ms < created_ms + MS_PER_SECOND:
             created_ms = min(started_ms, completed_ms)
@@ -121,12 +125,17 @@ async def read_attempts(
     client: Client, settings: Learning360Settings, _span: Span, now: Callable[[], float]
 ) -> tuple[Past, Sequence[str]]:
     """Walk all attempts; the courses with series of their own are those that a poll would choose now."""
-    totals = AttemptTotals(Windows.ending(datetime.fromtimestamp(now(), UTC)))
+    now_seconds, untold = now(), 0
+    now_ms = int(now_seconds * MS_PER_SECOND)
+    totals = AttemptTotals(Windows.ending(datetime.fromtimestamp(now_seconds, UTC)))
     pasts: defaultdict[str, CoursePast] = defaultdict(CoursePast)
     async for page in pages(client, settings, ATTEMPTS):
         totals.add(page)
         for attempt in page:
-            pasts[attempt.course_id].add(attempt)
+            if is_told(attempt, now_ms):
+                pasts[attempt.course_id].add(attempt, now_ms)
+            else:
+                untold += 1
     courses = _with_own_series(pasts, chosen_courses(totals.courses, settings.collectors.attempts.courses))
     infos = [
         info_steps(course, courses[course.id])
@@ -149,4 +158,7 @@ async def read_attempts(
         ),
     }
     undated = [course for course, one in courses.items() if one.is_undated]
-    return past, [f"{attempts.COURSE_ATTEMPTS.name} of course {one}: an attempt has no date" for one in undated]
+    left_out = [f"{attempts.COURSE_ATTEMPTS.name} of course {one}: an attempt has no date" for one in undated]
+    if untold:
+        left_out.append(f"{untold} attempts: a date of theirs cannot be read, or lies more than a day in the future")
+    return past, left_out

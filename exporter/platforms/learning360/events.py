@@ -14,9 +14,22 @@ WINDOWS_MS = {"24h": 86_400_000, "30d": 30 * 86_400_000, "7d": 7 * 86_400_000}
 NEVER_MS = 2**62
 
 
+AHEAD_MS = WINDOWS_MS["24h"]
+"""How far a platform's clock may be ahead of ours; `counting.Windows` allows as much."""
+
+
 def milliseconds(moment: datetime) -> int:
     """Return Unix time."""
     return round(moment.timestamp() * MS_PER_SECOND)
+
+
+def happened_ms(moment: datetime, now_ms: int) -> int:
+    """Return when something happened, by our clock: what the platform knows already did not happen after now.
+
+    More than a day ahead, it is no clock that is wrong but the date: that never lies in the past.
+    """
+    time_ms = milliseconds(moment)
+    return now_ms if now_ms < time_ms <= now_ms + AHEAD_MS else time_ms
 
 
 @dataclass(slots=True)

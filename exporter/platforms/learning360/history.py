@@ -9,11 +9,11 @@ from msgspec import UNSET
 
 from exporter.api.client import Client
 from exporter.api.unreadable import OrUnknown
-from exporter.history import ALWAYS_MS, Fidelity, Known, Past, Span, counted
+from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Span, counted
 from exporter.platform import History, no_history
 from exporter.platforms.learning360 import attempts, catalogue, paths, users
 from exporter.platforms.learning360.attempt_history import read_attempts
-from exporter.platforms.learning360.events import NEVER_MS, Events, milliseconds
+from exporter.platforms.learning360.events import NEVER_MS, Events, happened_ms, milliseconds
 from exporter.platforms.learning360.lists import (
     CLASSROOMS,
     PATH_SESSIONS,
@@ -69,7 +69,7 @@ class EnrollmentPast:
     overdue_ms: "array[int]" = field(default_factory=lambda: array("q"))
     settled_ms: "array[int]" = field(default_factory=lambda: array("q"))
 
-    def add(self, stat: PathStat) -> None:
+    def add(self, stat: PathStat, now_ms: int) -> None:
         """Keep the dates of an enrollment; it is overdue from a moment after its due date.
 
         One is left out of which nobody knows when it was made or ended.
@@ -77,27 +77,29 @@ class EnrollmentPast:
         ended_at = stat.ended_at
         if stat.enrolled_at is UNSET or ended_at is UNSET:
             return
-        made_ms = milliseconds(stat.enrolled_at)
-        gone_ms = milliseconds(ended_at) if ended_at else NEVER_MS
-        completed_ms = milliseconds(stat.completed_at) if isinstance(stat.completed_at, datetime) else NEVER_MS
+        completed_at = stat.completed_at
+        made_ms = happened_ms(stat.enrolled_at, now_ms)
+        gone_ms = min(milliseconds(ended_at), now_ms) if ended_at else NEVER_MS
+        completed_ms = happened_ms(completed_at, now_ms) if isinstance(completed_at, datetime) else NEVER_MS
         self.made.add(made_ms, made_ms, gone_ms)
         self.completed.add(max(made_ms, completed_ms), completed_ms, gone_ms)
         if isinstance(stat.due_date, datetime) and stat.completed_at is not UNSET:
             overdue_ms = max(milliseconds(stat.due_date) + 1, made_ms)
             self.overdue_ms.append(overdue_ms)
-            self.settled_ms.append(max(overdue_ms, min(completed_ms, gone_ms)))
+            done_ms = min(completed_ms, now_ms) if stat.completed_at else NEVER_MS
+            self.settled_ms.append(max(overdue_ms, min(done_ms, gone_ms)))
 
 
 async def read_enrollments(
-    client: Client, settings: Learning360Settings, _span: Span, _now: Callable[[], float]
+    client: Client, settings: Learning360Settings, _span: Span, now: Callable[[], float]
 ) -> tuple[Past, Sequence[str]]:
     """Walk all enrollments. API v1 lists only those that have not ended, most without dates."""
     if settings.api_version == "v1":
         return {}, ["path_stats: API v1 does not tell when an enrollment was made or ended"]
-    past = EnrollmentPast()
+    past, now_ms = EnrollmentPast(), int(now() * MS_PER_SECOND)
     async for page in pages(client, settings, PATH_STATS):
         for stat in page:
-            past.add(stat)
+            past.add(stat, now_ms)
     overdue = counted(paths.PATH_ENROLLMENTS_OVERDUE, (), ALWAYS_MS, past.overdue_ms, past.settled_ms)
     return {
         paths.PATH_ENROLLMENTS_OVERDUE: [overdue],
