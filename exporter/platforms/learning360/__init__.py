@@ -13,7 +13,8 @@ and compare them before switching; what v1 does not tell is absent, or an empty 
 - Lists are read unfiltered, which alone is complete: no filter finds the attempts that changed. On a large platform,
   raise the target's `timeout` and `interval`: 1,000,000 attempts are 2,000 requests, 400 seconds at 5 a second.
 - Windows roll: they end at the poll and hold what happened since exactly 24 hours, 7 or 30 days before it. A time up to
-  a day ahead of our clock is inside, a later one is a wrong date and in no window. An attempt keeps its newest activity only, so past windows cannot be computed.
+  a day ahead of our clock is inside, a later one is a wrong date and in no window. An attempt keeps its newest activity
+  only, so past windows cannot be computed.
 - Attempts and enrollments of deleted users and courses count as long as the platform lists them, in either version.
 - Accepted contradictions: older replies have `deleted` instead of a user's `status`; `expires_in` of a token is a
   number or a text; errors come in three shapes; `completedAt` does not imply progress 100.
