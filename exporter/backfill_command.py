@@ -213,9 +213,8 @@ async def _send(job: Job, span: Span, http: httpx.AsyncClient, url: str) -> None
     sink = RemoteWrite(http, url, job.labels, span)
     with watcher([unit.name for unit in job.units], sys.stderr) as who:
         for unit in job.units:
-            pasts, left_out = await read(job, unit, span, who)
+            pasts = await read(job, unit, span, progress, who)
             await give(unit, pasts, sink, span, progress, who, job.holes)
-            progress.left_out += left_out
         await sink.close()
     if not progress.samples:
         raise BackfillError(nothing(span, progress, job.holes is not None))

@@ -34,6 +34,9 @@ class Fidelity(Enum):
     EXCEPT_DELETED = "exact except for deleted objects"
     """What a poll at T exposed, without what the platform has forgotten since."""
 
+    FROM_FIRST_USE = "exact from first use on, except for deleted objects"
+    """What a poll at T exposed of objects that had been used, without what the platform has forgotten since."""
+
     MIDNIGHT = "exact at 00:00 UTC"
     """What a poll at the midnight before T exposed: the platform keeps one number a day."""
 
@@ -135,6 +138,17 @@ Past = Mapping[Family, Iterable[Steps]]
 """The series of each family, sorted by label values. Iterables may compute them one at a time; take them once."""
 
 
+class Told(NamedTuple):
+    """What a platform tells of its past: the series, and for people what of it is left out, and what is in doubt.
+
+    A family is told whole or not at all, since a part of it would be a wrong number; texts count what is missing.
+    """
+
+    past: Past
+    left_out: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+
+
 def summed(family: Family, labels: tuple[str, ...], since_ms: int, changes: Iterable[tuple[int, float]]) -> Steps:
     """Add up changes, given as (time, difference) in the order of time, as a series that is 0 from `since_ms` on."""
     steps = Steps(family, labels)
@@ -189,9 +203,10 @@ def by_family(series: Iterable[Steps], families: Sequence[Family]) -> Past:
     return past
 
 
-def disagreeing(series: Collection[Steps], samples: Iterable[Sample], time_ms: int) -> set[Family]:
-    """Return the families of the series that say anything else of a time than the samples of these families do."""
-    families = {steps.family for steps in series}
+def disagreeing(
+    families: Collection[Family], series: Iterable[Steps], samples: Iterable[Sample], time_ms: int
+) -> set[Family]:
+    """Return those of the families of which the series say anything else of a time than the samples do."""
     told = {(steps.family, steps.labels, steps.at(time_ms)) for steps in series if steps.at(time_ms) is not None}
-    live = {(sample.family, sample.labels, sample.value) for sample in samples if sample.family in families}
-    return {family for family, _, _ in told ^ live}
+    live = {(sample.family, sample.labels, sample.value) for sample in samples}
+    return {family for family, _, _ in told ^ live if family in families}

@@ -1,6 +1,6 @@
 """What a platform module provides: one `PLATFORM` constant that says how to reach the platform and what to collect."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from exporter.api.client import Access, Client
 from exporter.api.pacing import WHOLE_TARGET
 from exporter.evidence import Basis
-from exporter.history import Fidelity, Known, Past, Span
+from exporter.history import Fidelity, Known, Span, Told
 from exporter.metrics import TARGET_LABEL, Family, Sample
 from exporter.settings import CollectorSettings, TargetSettings
 
@@ -87,11 +87,10 @@ class Limit:
         return endpoint if self.is_per_endpoint and endpoint.startswith(self.under) else WHOLE_TARGET
 
 
-ReadHistory = Callable[[Client, S, Span, Callable[[], float]], Awaitable[tuple[Past, Sequence[str]]]]
+ReadHistory = Callable[[Client, S, Span, Callable[[], float]], Awaitable[Told]]
 """Read within the client's session what is known of the past; the function at the end gives the present Unix time.
 
-Returns the series, and in words what was left out because the platform's answers contradict each other. Moments of the
-span only bound what to ask for: series may reach beyond it. Raises CollectError when the platform fails.
+Moments of the span only bound what to ask for: series may reach beyond it. Raises CollectError when the platform fails.
 """
 
 

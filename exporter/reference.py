@@ -89,12 +89,16 @@ def history_markdown(platforms: Iterable[Platform[Any]]) -> str:
         "",
         "- **exact**: just that.",
         "- **exact except for deleted objects**: without what was deleted since, which the platform has forgotten.",
+        "- **exact from first use on, except for deleted objects**: the same, of an object from its first use on,",
+        "  since the platform does not tell when it came.",
         "- **exact at 00:00 UTC**: the value of the midnight before T, where the platform keeps one number a day.",
         "- **with present properties**: names and properties of now, for as long as the object has numbers.",
         "- **not reconstructable**: left out.",
         "",
         "What the platform itself corrects later counts as corrected. Where the platform has a present value of its",
-        "own, the dates must lead to it; what they contradict is left out, and the command says so.",
+        "own, the dates must lead to it. A family is told whole or not at all: what the dates contradict is left out",
+        "with all its series, and the command says so, and of how many records they are wrong. PYBOSSA's totals may be",
+        "older than a deletion, so what differs from them is written, and the command says both numbers.",
     ]
     for platform in platforms:
         lines += ["", f"## {platform.name}", "", "| collector | series | history | |", "|---|---|---|---|"]

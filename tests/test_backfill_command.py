@@ -103,11 +103,14 @@ async def test_prometheus_is_asked_as_the_user_or_with_the_token_of_the_files(tm
 
 
 def test_the_summary_says_what_was_written_and_what_was_not() -> None:
-    progress = Progress("f", NOW, series=1200, samples=3_000_000, left_out=["crowd: pybossa_tasks: hidden"])
+    progress = Progress(
+        "f", NOW, series=1200, samples=3_000_000, left_out=["crowd: a: hidden"], doubts=["crowd: b: more"]
+    )
 
     assert list(summary("h.om", Span(NOW - NOW % DAY, NOW - NOW % DAY + DAY, 240), progress)) == [
         "h.om: 1,200 series, 3,000,000 samples, 2026-11-21T00:00:00Z to 2026-11-22T00:00:00Z",
-        "left out: crowd: pybossa_tasks: hidden",
+        "left out: crowd: a: hidden",
+        "in doubt: crowd: b: more",
     ]
 
 

@@ -11,6 +11,8 @@ from exporter.history import ABSENT, ALWAYS_MS, Span, Steps, by_family, counted,
 from exporter.metrics import Family, Sample
 
 THINGS = Family("fake_things", "Things.")
+SILENT = Family("fake_silent", "Of which no series tells.")
+UNASKED = Family("fake_unasked", "Of which nobody asks.")
 PLACES = Family("fake_places", "Places.", ("place",))
 
 MINUTE_MS = 60_000
@@ -108,6 +110,8 @@ def test_series_stand_below_their_family_in_the_order_of_labels() -> None:
         ([PLACES.sample(1, place="a"), THINGS.sample(5)], set()),
         ([PLACES.sample(2, place="a"), THINGS.sample(5)], {PLACES}),
         ([THINGS.sample(5)], {PLACES}),
+        ([PLACES.sample(1, place="a"), THINGS.sample(5), SILENT.sample(0)], {SILENT}),
+        ([PLACES.sample(1, place="a"), THINGS.sample(5), UNASKED.sample(0)], set()),
         ([PLACES.sample(1, place="a"), PLACES.sample(0, place="b"), THINGS.sample(4)], {PLACES, THINGS}),
     ],
 )
@@ -117,7 +121,7 @@ def test_a_family_disagrees_by_value_by_lack_and_by_excess(samples: list[Sample]
     things = Steps(THINGS, ())
     things.set(1000, 5)
 
-    assert disagreeing([places, things], samples, 2000) == families
+    assert disagreeing([PLACES, THINGS, SILENT], [places, things], samples, 2000) == families
 
 
 def test_moments_are_aligned_to_the_span() -> None:

@@ -23,13 +23,15 @@ def moment_text(second: int) -> str:
 
 
 def summary(where: str, span: Span, progress: Progress) -> Iterator[str]:
-    """Yield what was written and what was not."""
+    """Yield what was written, what was not, and what is in doubt."""
     yield (
         f"{where}: {progress.series:,} series, {progress.samples:,} samples, "
         f"{moment_text(span.start_seconds)} to {moment_text(span.end_seconds)}"
     )
     for text in progress.left_out:
         yield f"left out: {text}"
+    for text in progress.doubts:
+        yield f"in doubt: {text}"
 
 
 def nothing(span: Span, progress: Progress, are_gaps_asked: bool) -> str:

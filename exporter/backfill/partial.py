@@ -28,6 +28,7 @@ class Progress(Struct):
     samples: int = 0
     units: list[str] = []
     left_out: list[str] = []
+    doubts: list[str] = []
 
 
 class PartialFile:

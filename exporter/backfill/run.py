@@ -78,9 +78,8 @@ async def write(job: Job, span: Span, file: PartialFile, progress: Progress, wat
     with file.writing(progress) as out:
         for unit in job.units:
             if unit.name not in progress.units:
-                pasts, left_out = await read(job, unit, span, watcher)
+                pasts = await read(job, unit, span, progress, watcher)
                 await give(unit, pasts, FileSink(timestamps, out, job.labels), span, progress, watcher, job.holes)
-                progress.left_out += left_out
                 progress.units.append(unit.name)
                 file.save(out, progress)
         if not progress.samples:
@@ -110,10 +109,9 @@ class FileSink:
         self._out.writelines(self._timestamps.lines(series_text(steps, target, self._labels), runs))
 
 
-async def read(job: Job, unit: Unit, span: Span, watcher: Watcher) -> tuple[Pasts, list[str]]:
-    """Ask the platforms of a unit; returns what they tell, and what was left out and why. Raises CollectError."""
+async def read(job: Job, unit: Unit, span: Span, progress: Progress, watcher: Watcher) -> Pasts:
+    """Ask the platforms of a unit, and take down what they leave out and doubt. Raises CollectError."""
     pasts: list[tuple[Part, Past]] = []
-    left_out: list[str] = []
     for part in unit.parts:
         settings = part.target.settings
         watcher.reading(unit.name, settings.name)
@@ -122,12 +120,13 @@ async def read(job: Job, unit: Unit, span: Span, watcher: Watcher) -> tuple[Past
         assert unit.history.read is not None  # noqa: S101 - units() takes no others
         with new_run() as its:
             async with client.session():
-                past, reasons = await unit.history.read(client, settings, span, job.now)
+                told = await unit.history.read(client, settings, span, job.now)
             its.require_readable()
-        pasts.append((part, past))
+        pasts.append((part, told.past))
         unreadable = [f"{values.count} values that cannot be read, {values}" for values in its.unreadable()]
-        left_out += [f"{settings.name}: {reason}" for reason in (*reasons, *unreadable)]
-    return pasts, left_out
+        progress.left_out += [f"{settings.name}: {reason}" for reason in (*told.left_out, *unreadable)]
+        progress.doubts += [f"{settings.name}: {reason}" for reason in told.doubts]
+    return pasts
 
 
 async def give(

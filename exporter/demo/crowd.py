@@ -211,7 +211,10 @@ class Crowd:
                 mean *= _DRAFT_ACTIVITY_FACTOR
             open_runs = tasks(project, midnight) * project.n_answers - self._done[project.id]
             for _ in range(min(open_runs, int(2 * mean * rng.random() + rng.random()))):
-                yield _task_run(rng, midnight, project, users, addresses)
+                run = _task_run(rng, midnight, project, users, addresses)
+                # publishing deletes what the owner tried out before
+                if project.published_at is None or project.published_at <= run.at:
+                    yield run
 
 
 def _project(seed: int, midnight: datetime, index: int) -> Project:

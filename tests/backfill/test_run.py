@@ -17,7 +17,7 @@ from exporter.backfill.units import units
 from exporter.backfill_command import Login, backfill_history
 from exporter.config import Config, Target
 from exporter.errors import BackfillError, ChoiceError, CollectError, UnauthorizedError
-from exporter.history import Fidelity, Known, Past, Span, Steps
+from exporter.history import Fidelity, Known, Span, Steps, Told
 from exporter.metrics import Family
 from exporter.platform import History, Platform, no_history
 from exporter.settings import CollectorSettings, CollectorsSettings, OnOff, TargetSettings
@@ -41,14 +41,14 @@ async def never(*_: Any) -> Any:
     raise AssertionError("a backfill must not poll")
 
 
-async def read_people(client: Client, settings: Any, span: Span, _now: Any) -> tuple[Past, Sequence[str]]:
+async def read_people(client: Client, settings: Any, span: Span, _now: Any) -> Told:
     await client.get("/people")
     steps = Steps(PEOPLE, ())
     steps.set(span.start_seconds * 1000, len(settings.name))
-    return {PEOPLE: [steps]}, [f"{PEOPLE.name}: some"]
+    return Told({PEOPLE: [steps]}, [f"{PEOPLE.name}: some"], [f"{PEOPLE.name}: perhaps"])
 
 
-async def read_places(client: Client, _settings: Any, span: Span, _now: Any) -> tuple[Past, Sequence[str]]:
+async def read_places(client: Client, _settings: Any, span: Span, _now: Any) -> Told:
     await client.get("/places")
 
     def series() -> Iterator[Steps]:
@@ -58,7 +58,7 @@ async def read_places(client: Client, _settings: Any, span: Span, _now: Any) -> 
                 steps.set(second * 1000, number)
             yield steps
 
-    return {PLACES: series()}, ()
+    return Told({PLACES: series()})
 
 
 COLLECTORS = (
@@ -135,6 +135,7 @@ async def test_families_stand_in_one_piece_over_all_targets(tmp_path: Path) -> N
     assert lines[2 + SPAN.count] == 'fake_people{target="three"} 5.0 1700000160'
     assert (progress.series, progress.samples) == (6, 6 * SPAN.count) == (6, len(lines) - 5)
     assert progress.left_out == ["one: fake_people: some", "three: fake_people: some"]
+    assert progress.doubts == ["one: fake_people: perhaps", "three: fake_people: perhaps"]
 
 
 @pytest.mark.parametrize("down", ["/people", "/places"])
@@ -246,8 +247,8 @@ async def test_a_full_disk_names_the_file_and_the_same_command_goes_on(
 
 
 async def test_where_nothing_is_written_the_command_fails_and_leaves_the_earlier_file(tmp_path: Path) -> None:
-    async def read_nothing(*_: Any) -> tuple[Past, Sequence[str]]:
-        return {}, [f"{PEOPLE.name}: hidden"]
+    async def read_nothing(*_: Any) -> Told:
+        return Told({}, [f"{PEOPLE.name}: hidden"])
 
     output = tmp_path / "h.om"
     output.write_text("an earlier history")

@@ -36,6 +36,9 @@ MOMENTS = sorted(
 )
 EXACT = (Fidelity.EXACT, Fidelity.EXCEPT_DELETED)
 
+USES = {"pybossa_project_task_runs"}
+"""The families that tell whether an object has been used."""
+
 Values = dict[tuple[str, tuple[str, ...]], float]
 
 
@@ -132,9 +135,9 @@ async def past_of(world: World, history: History[Any], target: Target) -> Past:
     span = Span(int(BEGIN.timestamp()), int(MOMENTS[-1].timestamp()), 60)
     client = world.clients[target.settings.name]
     async with client.session():
-        past, left_out = await history.read(client, target.settings, span, world.clock.unix)
-    assert list(left_out) == []
-    return {family: list(series) for family, series in past.items()}
+        answer = await history.read(client, target.settings, span, world.clock.unix)
+    assert (list(answer.left_out), list(answer.doubts)) == ([], [])
+    return {family: list(series) for family, series in answer.past.items()}
 
 
 HISTORIES = [
@@ -172,7 +175,11 @@ async def test_the_past_is_what_was_exposed(simulated: Organisation, name: str, 
         wanted = EXACT if moment.timestamp() % 86_400 else (*EXACT, Fidelity.MIDNIGHT)
         expected = exposed(samples, history.known, wanted)
         assert told(past, history.known, wanted, moment) == expected, moment
-        compared += len(expected)
+        used = told(past, history.known, (Fidelity.FROM_FIRST_USE,), moment)
+        shown = exposed(samples, history.known, (Fidelity.FROM_FIRST_USE,))
+        assert used == {key: value for key, value in shown.items() if key[1][0] in ids_of(used)}, moment
+        assert ids_of(used) == {labels[0] for (name, labels), value in shown.items() if name in USES and value}, moment
+        compared += len(expected) + len(used)
         midnight = moment.replace(hour=0, minute=0, second=0)
         daily = told(past, history.known, (Fidelity.MIDNIGHT,), moment)
         assert daily == told(past, history.known, (Fidelity.MIDNIGHT,), midnight), moment

@@ -1,18 +1,21 @@
 """The past of every platform: every family is spoken of, and what the platform's answers contradict is left out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
 from exporter.api.run import new_run
-from exporter.history import Fidelity, Past, Span, counted
+from exporter.history import Fidelity, Past, Span, Told, counted, disagreeing
 from exporter.platform import History, Platform, installed
+from exporter.platforms.konstantly.courses import RESULT_RATIO, Tally, course_samples
+from exporter.platforms.konstantly.history import DatedAssignment, DatedCourse, course_steps
 from exporter.platforms.learning360.counting import Windows
 from exporter.platforms.learning360.history import EnrollmentPast
 from exporter.platforms.learning360.paths import (
@@ -38,7 +41,7 @@ def unix(*date: int) -> int:
     return int(datetime(*date, tzinfo=UTC).timestamp())  # type: ignore[arg-type,misc]
 
 
-async def read(site: str, collector: str, replies: dict[str, Any]) -> tuple[Past, Sequence[str]]:
+async def read(site: str, collector: str, replies: dict[str, Any]) -> Told:
     """Read the history of a collector from a small site with some replies in place of its own; a callable gets the
     request. Lists that are asked to go on from an id are at their end.
     """
@@ -49,7 +52,8 @@ async def read(site: str, collector: str, replies: dict[str, Any]) -> tuple[Past
         documents = {**REPLIES[site], **replies}
         document = documents[request.url.path]
         if callable(document):
-            return httpx.Response(200, json=document(request))
+            reply = document(request)
+            return reply if isinstance(reply, httpx.Response) else httpx.Response(200, json=reply)
         if request.url.params.get("last_id", "0") != "0":
             return httpx.Response(200, json=[])
         return httpx.Response(200, json=document)
@@ -58,14 +62,18 @@ async def read(site: str, collector: str, replies: dict[str, Any]) -> tuple[Past
     client = make_client(answer, platform.access(settings), Clock(NOW.timestamp()))
     assert history.read is not None
     async with client.session():
-        past, left_out = await history.read(client, settings, SPAN, NOW.timestamp)
-    return {family: list(series) for family, series in past.items()}, left_out
+        told = await history.read(client, settings, SPAN, NOW.timestamp)
+    return Told({family: list(series) for family, series in told.past.items()}, told.left_out, told.doubts)
 
 
 def values(past: Past, name: str, *date: int) -> dict[tuple[str, ...], float]:
     """The values of a family at a moment, by label values."""
-    [family] = [family for family in past if family.name == name]
-    found = {steps.labels: steps.at(unix(*date) * 1000) for steps in past[family]}
+    found = {
+        steps.labels: steps.at(unix(*date) * 1000)
+        for family, series in past.items()
+        for steps in series
+        if family.name == name
+    }
     return {labels: value for labels, value in found.items() if value is not None}
 
 
@@ -147,7 +155,7 @@ def academy(course: dict[str, Any], assignment: dict[str, Any], totals: dict[str
 
 
 async def test_konstantly_follows_an_assignment_through_its_states() -> None:
-    past, left_out = await read("konstantly", "courses", academy(COURSE, ASSIGNMENT, TOTALS))
+    past, left_out, _ = await read("konstantly", "courses", academy(COURSE, ASSIGNMENT, TOTALS))
 
     def states(*date: int) -> dict[str, float]:
         return {
@@ -176,7 +184,7 @@ async def test_konstantly_follows_both_assignments_of_a_user_who_has_a_course_tw
     rows = [ASSIGNMENT, by_group]
     site["/openapi/v1/courses/31/assignments/users"] = {"assignments": rows, "totalCount": 2}
 
-    past, left_out = await read("konstantly", "courses", site)
+    past, left_out, _ = await read("konstantly", "courses", site)
 
     assert list(left_out) == []
     learners = values(past, "konstantly_course_learners", 2026, 12, 26)
@@ -187,7 +195,7 @@ async def test_konstantly_follows_both_assignments_of_a_user_who_has_a_course_tw
 @pytest.mark.parametrize(
     ("course", "assignment", "totals", "lost"),
     [
-        ({}, {"finishedAt": 0}, {}, {"konstantly_course_learners"}),
+        ({}, {"finishedAt": 0}, {}, {"konstantly_course_learners", "konstantly_course_result_ratio"}),
         ({"isDraft": True}, {}, {}, {"konstantly_catalog_courses"}),
         ({}, {}, {"coursesCount": 2}, {"konstantly_courses"}),
         ({}, {}, {"assignedCoursesCount": 3}, {"konstantly_course_assignments"}),
@@ -198,13 +206,78 @@ async def test_konstantly_leaves_out_what_its_dates_do_not_lead_to(
     course: dict[str, Any], assignment: dict[str, Any], totals: dict[str, Any], lost: set[str]
 ) -> None:
     statistics = {**TOTALS, "statistics": {**TOTALS["statistics"], **totals}}  # type: ignore[dict-item]
-    past, left_out = await read(
+    past, left_out, _ = await read(
         "konstantly", "courses", academy({**COURSE, **course}, {**ASSIGNMENT, **assignment}, statistics)
     )
 
     assert {text.split(":")[0].split(" ")[0] for text in left_out} == lost
     assert {family.name for family, series in past.items() if family.name in lost and series} == set()
     assert values(past, "konstantly_course_info", 2026, 12, 2) == {("31", "Safety"): 1}
+
+
+async def test_a_family_is_told_of_every_konstantly_course_or_of_none() -> None:
+    """Without the one course, its whole past would look finished in the first week of scrapes."""
+    undated = {**ASSIGNMENT, "finishedAt": 0}
+    past, left_out, _ = await read(
+        "konstantly",
+        "courses",
+        {
+            **academy(COURSE, ASSIGNMENT, TOTALS),
+            "/openapi/v1/courses": {"courses": [COURSE, {**COURSE, "id": 32}], "totalCount": 2},
+            "/openapi/v1/courses/32/assignments/users": {"assignments": [undated], "totalCount": 1},
+            "/openapi/v1/statistics": {
+                **TOTALS,
+                "statistics": {"coursesCount": 2, "assignedCoursesCount": 2, "groupsCount": 0, "usersCount": 1},
+            },
+        },
+    )
+
+    assert list(left_out) == [
+        "konstantly_course_learners: the dates of 1 of 2 courses do not lead to their present values",
+        "konstantly_course_result_ratio: the dates of 1 of 2 courses do not lead to their present values",
+    ]
+    assert values(past, "konstantly_course_learners", 2027, 1, 1) == {}
+    assert values(past, "konstantly_course_result_ratio", 2027, 1, 1) == {}
+    assert len(values(past, "konstantly_course_info", 2027, 1, 1)) == 2
+
+
+@given(st.permutations([0.1, 0.2, 0.3, 70.7, 99.9, 33.3, 1e-9]))
+async def test_a_mean_of_the_past_is_that_of_a_poll_in_whatever_order_users_finished(results: list[float]) -> None:
+    course = msgspec.convert(COURSE, DatedCourse)
+    assignments = [
+        msgspec.convert(
+            {**ASSIGNMENT, "finishedAt": unix(2026, 12, 12 + number), "resultValue": result, "user": {"id": number}},
+            DatedAssignment,
+        )
+        for number, result in enumerate(results)
+    ]
+    tally = Tally()
+    tally.add(sorted(assignments, key=lambda assignment: assignment.result_value))
+    now_ms = round(NOW.timestamp() * 1000)
+
+    assert (
+        disagreeing([RESULT_RATIO], course_steps(course, assignments), course_samples(course, tally), now_ms) == set()
+    )
+
+
+async def test_a_konstantly_course_that_vanished_has_no_past() -> None:
+    """A poll shows nothing of it either."""
+
+    def gone(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(404)
+
+    past, *_ = await read(
+        "konstantly",
+        "courses",
+        {
+            **academy(COURSE, ASSIGNMENT, TOTALS),
+            "/openapi/v1/courses": {"courses": [COURSE, {**COURSE, "id": 32}], "totalCount": 2},
+            "/openapi/v1/courses/32/assignments/users": gone,
+        },
+    )
+
+    assert {labels[0] for labels in values(past, "konstantly_course_learners", 2027, 1, 1)} == {"31"}
+    assert {labels[0] for labels in values(past, "konstantly_course_info", 2027, 1, 1)} == {"31"}
 
 
 def users_statistics(week_count: int) -> Callable[[httpx.Request], dict[str, Any]]:
@@ -226,7 +299,7 @@ def users_statistics(week_count: int) -> Callable[[httpx.Request], dict[str, Any
 
 
 async def test_viktor_adds_the_days_of_the_week_and_month_under_way_up() -> None:
-    past, left_out = await read("viktor", "users", {"/api/statistics/": users_statistics(35)})
+    past, left_out, _ = await read("viktor", "users", {"/api/statistics/": users_statistics(35)})
 
     assert list(left_out) == []
     assert values(past, "viktor_daily_active_users", 2027, 1, 14, 15) == {
@@ -245,9 +318,12 @@ async def test_viktor_adds_the_days_of_the_week_and_month_under_way_up() -> None
 
 
 async def test_viktor_leaves_the_sums_out_when_days_do_not_make_up_a_week() -> None:
-    past, left_out = await read("viktor", "users", {"/api/statistics/": users_statistics(34)})
+    past, left_out, _ = await read("viktor", "users", {"/api/statistics/": users_statistics(34)})
 
-    assert len(left_out) == 1
+    assert list(left_out) == [
+        "viktor_daily_active_users, windows this_week and this_month, in 2 of 2 months: the platform's daily numbers "
+        "do not add up to its weekly and monthly ones"
+    ]
     assert values(past, "viktor_daily_active_users", 2027, 1, 14, 15) == {
         ("yesterday",): 5,
         ("last_week",): 34,
@@ -256,10 +332,10 @@ async def test_viktor_leaves_the_sums_out_when_days_do_not_make_up_a_week() -> N
 
 
 TASKS = [
-    {"id": 1, "created": "2026-12-01T10:00:00.5", "n_answers": 3},
-    {"id": 2, "created": "2026-12-02T10:00:00", "n_answers": 3},
+    {"id": 1, "project_id": 5, "created": "2026-12-01T10:00:00.5", "n_answers": 3},
+    {"id": 2, "project_id": 5, "created": "2026-12-02T10:00:00", "n_answers": 3},
 ]
-TASK_RUNS = [{"id": 1, "finish_time": "2026-12-03T12:00:00.250001"}]
+TASK_RUNS = [{"id": 1, "project_id": 5, "finish_time": "2026-12-03T12:00:00.250001"}]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["PROJECT", "TEST", "NEW", ""]), st.integers(0, 5)), max_size=12))
@@ -286,7 +362,7 @@ def crowd(n_tasks: int, n_task_runs: int) -> dict[str, Any]:
 
 
 async def test_pybossa_counts_tasks_and_task_runs_as_they_came() -> None:
-    past, left_out = await read("pybossa", "stats", crowd(2, 1))
+    past, left_out, _ = await read("pybossa", "stats", crowd(2, 1))
 
     assert list(left_out) == []
     assert values(past, "pybossa_tasks", 2026, 12, 1, 10, 0, 0) == {(): 0}
@@ -296,23 +372,89 @@ async def test_pybossa_counts_tasks_and_task_runs_as_they_came() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_tasks", "n_task_runs", "lost"),
+    ("n_tasks", "n_task_runs", "doubt"),
     [
-        (2, 4, {"pybossa_task_runs", "pybossa_pending_task_runs"}),
-        (3, 1, {"pybossa_tasks", "pybossa_requested_task_runs", "pybossa_pending_task_runs"}),
+        (2, 4, "pybossa_task_runs: 1 rows can be listed, and the server's total is 4, up to 24 h old"),
+        (3, 1, "pybossa_tasks: 2 rows can be listed, and the server's total is 3, up to 24 h old"),
+    ],
+    ids=["deleted task runs", "deleted tasks"],
+)
+async def test_pybossa_tells_what_a_deletion_left_and_says_both_numbers(
+    n_tasks: int, n_task_runs: int, doubt: str
+) -> None:
+    """The server goes on showing a total of before the deletion for up to a day."""
+    past, left_out, doubts = await read("pybossa", "stats", crowd(n_tasks, n_task_runs))
+
+    assert list(left_out) == []
+    assert [text.partition(":")[0] for text in doubts] == [doubt.partition(":")[0]]
+    assert doubts[0].startswith(doubt)
+    assert values(past, "pybossa_tasks", 2026, 12, 4) == {(): 2}
+    assert values(past, "pybossa_task_runs", 2026, 12, 4) == {(): 1}
+    assert values(past, "pybossa_pending_task_runs", 2026, 12, 4) == {(): 5}
+
+
+@pytest.mark.parametrize(
+    ("path", "lost"),
+    [
+        ("/api/taskrun", {"pybossa_task_runs", "pybossa_pending_task_runs"}),
+        ("/api/task", {"pybossa_tasks", "pybossa_requested_task_runs", "pybossa_pending_task_runs"}),
     ],
     ids=["hidden task runs", "hidden tasks"],
 )
-async def test_pybossa_leaves_out_totals_of_rows_that_it_hides(n_tasks: int, n_task_runs: int, lost: set[str]) -> None:
-    past, left_out = await read("pybossa", "stats", crowd(n_tasks, n_task_runs))
+async def test_pybossa_leaves_out_totals_of_rows_that_it_hides(path: str, lost: set[str]) -> None:
+    """It cuts a page first and then takes out what the key may not see: a short page with more behind it."""
+    row = {"/api/task": TASKS, "/api/taskrun": TASK_RUNS}[path][0]
 
-    assert {text.split(":")[0] for text in left_out} == lost
+    def rows(request: httpx.Request) -> list[dict[str, Any]]:
+        last_id = int(request.url.params["last_id"])
+        ids = {0: range(1, 100), 99: range(101, 201)}.get(last_id, ())
+        return [{**row, "id": number} for number in ids]
+
+    past, left_out, doubts = await read("pybossa", "stats", {**crowd(2, 1), path: rows})
+
+    [text] = left_out
+    assert text.startswith(f"{min(lost - {'pybossa_pending_task_runs', 'pybossa_requested_task_runs'})}: 199 rows")
+    assert list(doubts) == []
     assert {family.name for family, series in past.items() if series} == {
         "pybossa_tasks",
         "pybossa_task_runs",
         "pybossa_requested_task_runs",
         "pybossa_pending_task_runs",
     } - lost
+
+
+PROJECTS = [
+    {"id": 5, "short_name": "birds", "name": "Birds", "category_id": 1},
+    {"id": 6, "short_name": "trees", "name": "Trees", "category_id": None},
+    {"id": 7, "short_name": "silent", "name": "Silent", "category_id": None},
+]
+
+
+async def test_a_pybossa_project_has_a_past_from_its_first_task_run_on() -> None:
+    """Publishing deletes earlier task runs, so from then on it was published; drafts are no part of it."""
+    task = {"n_answers": 2, "created": "2026-12-01T10:00:00"}
+    tasks = [(1, 5), (2, 5), (3, 6), (4, 7), (5, 9)]
+    runs = [(1, 5, "2026-12-03T12:00:00.250001"), (2, 5, "2026-12-05T12:00:00"), (3, 6, "2026-12-04T12:00:00")]
+    past, left_out, _ = await read(
+        "pybossa",
+        "projects",
+        {
+            "/api/project": PROJECTS,
+            "/api/task": [{**task, "id": number, "project_id": project} for number, project in tasks],
+            "/api/taskrun": [{"id": n, "project_id": project, "finish_time": time} for n, project, time in runs],
+        },
+    )
+
+    assert list(left_out) == []
+    assert values(past, "pybossa_project_tasks", 2026, 12, 3) == {}
+    assert values(past, "pybossa_project_tasks", 2026, 12, 4) == {("5",): 2}
+    assert values(past, "pybossa_project_tasks", 2026, 12, 6) == {("5",): 2, ("6",): 1}
+    assert values(past, "pybossa_project_task_runs", 2026, 12, 4) == {("5",): 1}
+    assert values(past, "pybossa_project_task_runs", 2026, 12, 6) == {("5",): 2, ("6",): 1}
+    assert values(past, "pybossa_project_last_activity_timestamp_seconds", 2026, 12, 4) == {
+        ("5",): unix(2026, 12, 3, 12) + 0.250001
+    }
+    assert {labels[0] for labels in values(past, "pybossa_project_info", 2026, 12, 6)} == {"5", "6"}
 
 
 def attempt(made: datetime, number: int, **keys: Any) -> dict[str, Any]:
@@ -325,13 +467,13 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def attempts(*rows: dict[str, Any]) -> tuple[Past, Sequence[str]]:
+async def attempts(*rows: dict[str, Any]) -> Told:
     return await read("learning360", "attempts", {"/api/v2/courses/stats": list(rows)})
 
 
 async def test_an_attempt_is_seen_from_its_making_to_its_completion() -> None:
     made, begun, done = (datetime(2026, 12, day, 9, 30, 15, 123_000, UTC) for day in (10, 12, 14))
-    past, left_out = await attempts(
+    past, left_out, _ = await attempts(
         attempt(made, 1, firstActivityAt=iso(begun), lastActivityAt=iso(done), completedAt=iso(done), progress=100)
     )
 
@@ -359,7 +501,7 @@ async def test_an_attempt_is_seen_from_its_making_to_its_completion() -> None:
 async def test_what_was_imported_later_was_not_there_before() -> None:
     """An import back-dates attempts; a poll saw them from the import on, and in windows by their dates."""
     imported, done = datetime(2026, 12, 20, 3, tzinfo=UTC), datetime(2026, 12, 10, 9, tzinfo=UTC)
-    past, _ = await attempts(
+    past, *_ = await attempts(
         attempt(imported, 1, firstActivityAt=iso(done), lastActivityAt=iso(done), completedAt=iso(done), progress=100)
     )
 
@@ -368,12 +510,29 @@ async def test_what_was_imported_later_was_not_there_before() -> None:
     assert completions == {("c1", "24h"): 0, ("c1", "7d"): 0, ("c1", "30d"): 1}
 
 
-async def test_an_attempt_in_progress_since_nobody_knows_when_leaves_the_states_open() -> None:
+async def test_one_attempt_without_a_date_leaves_all_states_open_and_nothing_else() -> None:
+    """Some states without the others would be a sum that never was."""
     day = datetime(2026, 12, 10, 9, tzinfo=UTC)
-    past, left_out = await attempts(attempt(day, 1, progress=50), attempt(day, 2, completedAt=iso(day), progress=100))
+    past, left_out, _ = await attempts(
+        attempt(day, 1, progress=50),
+        attempt(day, 2, completedAt=iso(day), firstActivityAt=iso(day), progress=100),
+        attempt(day, 3, courseId="c2"),
+    )
 
-    assert len(left_out) == 1
-    assert values(past, "learning360_course_attempts", 2026, 12, 11) == {("c1", "completed"): 1}
+    assert list(left_out) == [
+        "learning360_course_attempts: 1 of 3 attempts were begun, and the platform does not tell when"
+    ]
+    assert values(past, "learning360_course_attempts", 2026, 12, 11) == {}
+    assert values(past, "learning360_course_completions", 2026, 12, 11) == {
+        (course, window): int(course == "c1") for course in ("c1", "c2") for window in ("24h", "7d", "30d")
+    }
+
+
+async def test_a_course_whose_only_attempt_has_an_unreadable_date_breaks_nothing() -> None:
+    day = datetime(2026, 12, 10, 9, tzinfo=UTC)
+    past, *_ = await attempts(attempt(day, 1, firstActivityAt="soon", progress=50), attempt(day, 2, courseId="c2"))
+
+    assert {labels[0] for labels in values(past, "learning360_course_attempts", 2026, 12, 11)} == {"c2"}
 
 
 async def test_a_course_that_nobody_began_has_no_past_yet() -> None:
@@ -390,7 +549,7 @@ async def test_a_course_that_nobody_began_has_no_past_yet() -> None:
         Clock(NOW.timestamp()),
     )
     async with client.session():
-        past, _ = await history.read(client, settings, SPAN, NOW.timestamp)
+        past, *_ = await history.read(client, settings, SPAN, NOW.timestamp)
         courses = {steps.labels[0] for series in past.values() for steps in series}
 
     assert courses == {"other"}
@@ -405,7 +564,7 @@ async def test_an_enrollment_made_again_did_not_end_with_the_one_before() -> Non
         "unenrolledAt": "2026-12-05T00:00:00.000Z",
         "dueDate": "2026-12-20T00:00:00.000Z",
     }
-    past, _ = await read("learning360", "path_stats", {"/api/v2/paths/stats": [row]})
+    past, *_ = await read("learning360", "path_stats", {"/api/v2/paths/stats": [row]})
 
     assert values(past, "learning360_path_enrollments_started", 2026, 12, 12)["7d",] == 1
     assert values(past, "learning360_path_enrollments_overdue", 2026, 12, 21) == {(): 1}
@@ -452,7 +611,7 @@ def test_dates_ahead_of_our_clock_count_as_in_a_poll_and_unreadable_ones_do_too(
 async def test_attempts_dated_in_the_far_future_or_with_an_odd_date_are_counted_apart() -> None:
     day = datetime(2026, 12, 10, 9, tzinfo=UTC)
     begun = {"firstActivityAt": iso(day), "lastActivityAt": iso(day), "progress": 50}
-    past, left_out = await attempts(
+    past, left_out, _ = await attempts(
         attempt(day, 1, **begun, completedAt=iso(NOW + timedelta(hours=20))),
         attempt(day, 2, **begun, completedAt=iso(NOW + timedelta(hours=30))),
         attempt(day, 3, **begun, completedAt="+020226-01-01T00:00:00.000Z"),
@@ -505,7 +664,7 @@ async def test_konstantly_leaves_out_what_hangs_on_a_date_that_cannot_be_read(
     course: dict[str, Any], assignment: dict[str, Any], lost: set[str]
 ) -> None:
     with new_run() as run:
-        past, left_out = await read(
+        past, left_out, _ = await read(
             "konstantly", "courses", academy({**COURSE, **course}, {**ASSIGNMENT, **assignment}, TOTALS)
         )
 
@@ -517,7 +676,7 @@ async def test_konstantly_leaves_out_what_hangs_on_a_date_that_cannot_be_read(
 async def test_viktor_leaves_the_number_of_workspaces_out_when_nobody_knows_when_one_was_made() -> None:
     listed = REPLIES["viktor"]["/api/workspaces/"]
     replies = {**listed, "results": [{**listed["results"][0], "created_at": "2026-12-01T24:00:00Z"}]}
-    past, left_out = await read("viktor", "workspaces", {"/api/workspaces/": replies})
+    past, left_out, _ = await read("viktor", "workspaces", {"/api/workspaces/": replies})
 
     assert [text.split(":")[0] for text in left_out] == ["viktor_workspaces"]
     assert "viktor_workspaces" not in {family.name for family in past}
@@ -525,13 +684,13 @@ async def test_viktor_leaves_the_number_of_workspaces_out_when_nobody_knows_when
 
 async def test_a_classroom_without_a_date_leaves_their_number_open() -> None:
     rooms = [{"_id": "a", "createdAt": "2026-12-01T00:00:00.000Z"}, {"_id": "b"}]
-    past, left_out = await read("learning360", "classrooms", {"/api/v2/classrooms": rooms})
+    past, left_out, _ = await read("learning360", "classrooms", {"/api/v2/classrooms": rooms})
 
     assert (past, len(left_out)) == ({}, 1)
 
 
 @pytest.mark.parametrize("collector", ["paths", "path_stats"])
 async def test_api_v1_of_360learning_tells_no_dates_of_paths(collector: str) -> None:
-    past, left_out = await read("learning360 v1", collector, {})
+    past, left_out, _ = await read("learning360 v1", collector, {})
 
     assert (past, len(left_out)) == ({}, 1)

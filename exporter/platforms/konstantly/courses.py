@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from msgspec import UNSET, Struct, field
 
@@ -105,13 +106,16 @@ class AssignmentsPage(Struct):
 
 @dataclass(slots=True)
 class Tally:
-    """Running sums over the assignments of one course; a sum has the number of its values."""
+    """Running sums over the assignments of one course; a sum has the number of its values.
+
+    Sums are exact, so that a mean depends on no order: the past adds up in another one than a poll.
+    """
 
     learners: Counter[str] = dataclasses.field(default_factory=Counter)
     progresses: int = 0
-    progress_percent: float = 0.0
+    progress_percent: Fraction = Fraction()
     results: int = 0
-    result_percent: float = 0.0
+    result_percent: Fraction = Fraction()
 
     def add(self, assignments: Iterable[Assignment]) -> None:
         """Add assignments."""
@@ -119,10 +123,10 @@ class Tally:
             self.learners[assignment.state] += 1
             if assignment.progress_value is not UNSET:
                 self.progresses += 1
-                self.progress_percent += assignment.progress_value
+                self.progress_percent += Fraction(assignment.progress_value)
             if assignment.is_course_finished and assignment.result_value is not UNSET:
                 self.results += 1
-                self.result_percent += assignment.result_value
+                self.result_percent += Fraction(assignment.result_value)
 
 
 def catalog_samples(courses: Sequence[Course]) -> list[Sample]:
@@ -138,9 +142,9 @@ def course_samples(course: Course, tally: Tally) -> Iterator[Sample]:
     for state in STATES:
         yield LEARNERS.sample(tally.learners[state], course=course_id, state=state)
     if tally.progresses:
-        yield PROGRESS_RATIO.sample(tally.progress_percent / tally.progresses / 100, course=course_id)
+        yield PROGRESS_RATIO.sample(float(tally.progress_percent / tally.progresses / 100), course=course_id)
     if tally.results:
-        yield RESULT_RATIO.sample(tally.result_percent / tally.results / 100, course=course_id)
+        yield RESULT_RATIO.sample(float(tally.result_percent / tally.results / 100), course=course_id)
 
 
 async def collect(client: Client, _settings: KonstantlySettings, _now: datetime) -> list[Sample]:

@@ -5,7 +5,9 @@ Nothing else is dated: accounts, groups and their members are known as they are 
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import groupby
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -19,20 +21,23 @@ from exporter.history import (
     MS_PER_SECOND,
     Fidelity,
     Known,
-    Past,
     Span,
     Steps,
+    Told,
     by_family,
     counted,
     disagreeing,
     stepped,
 )
-from exporter.metrics import Sample
+from exporter.metrics import Family, Sample
 from exporter.platform import History, no_history
 from exporter.platforms.konstantly import courses, groups, statistics, users
 from exporter.platforms.konstantly.courses import Assignment, Course, Tally, catalog_samples, course_samples
 from exporter.platforms.konstantly.settings import KonstantlySettings
 from exporter.platforms.konstantly.statistics import Statistics, statistics_samples
+
+COURSE_FAMILIES = (courses.INFO, courses.LEARNERS, courses.RESULT_RATIO)
+"""What is known of the past of a course."""
 
 _PUBLISHED = "a course that went back to draft in between counts by its latest publication"
 _RANKING = "the platform alone knows how it ranks"
@@ -121,13 +126,13 @@ def course_steps(course: DatedCourse, assignments: Iterable[DatedAssignment]) ->
             tally.learners[state] += 1
             if state == "finished" != before and result_percent is not UNSET:
                 tally.results += 1
-                tally.result_percent += result_percent
+                tally.result_percent += Fraction(result_percent)
         snapshots.append((max(second, course.created_at) * MS_PER_SECOND, _known_samples(course, tally)))
     return stepped(snapshots)
 
 
 def _known_samples(course: Course, tally: Tally) -> list[Sample]:
-    return [sample for sample in course_samples(course, tally) if sample.family is not courses.PROGRESS_RATIO]
+    return [sample for sample in course_samples(course, tally) if sample.family in COURSE_FAMILIES]
 
 
 def catalog_steps(listed: Sequence[DatedCourse]) -> list[Steps]:
@@ -164,19 +169,18 @@ def statistics_steps(listed: Sequence[DatedCourse], assigned_at: Mapping[int, Se
     ]
 
 
-async def read_courses(
-    client: Client, _settings: KonstantlySettings, _span: Span, now: Callable[[], float]
-) -> tuple[Past, Sequence[str]]:
+async def read_courses(client: Client, _settings: KonstantlySettings, _span: Span, now: Callable[[], float]) -> Told:
     """Read the totals, the list of courses, and the assignments of every course.
 
-    A family whose dates do not lead to what the platform says of the present is left out; so is a course.
+    A family is left out if its dates do not lead to what the platform says of the present, of a single course even:
+    without that course, its whole past would seem to happen when the scrapes begin.
     """
     totals_ms = int(now() * MS_PER_SECOND)
     totals = await client.get_as(Statistics, statistics.ENDPOINT)
     listed_ms = int(now() * MS_PER_SECOND)
     listed = await offset_list(client, courses.LIST_ENDPOINT, CoursesPage, lambda course: course.id)
     series: list[Steps] = []
-    left_out: list[str] = []
+    wrong: Counter[Family] = Counter()
     # one that vanished since it was listed is told of nothing but the list
     assigned_at: dict[int, Sequence[int]] = {course.id: () for course in listed}
     async for course, assignments in children(client, listed, lambda course: _assignments(client, course)):
@@ -184,18 +188,22 @@ async def read_courses(
         tally = Tally()
         tally.add(assignments)
         steps = course_steps(course, assignments)
-        wrong = disagreeing(steps, course_samples(course, tally), int(now() * MS_PER_SECOND))
-        series += [one for one in steps if one.family not in wrong]
-        left_out += [f"{family.name} of course {course.id}" for family in wrong]
+        wrong.update(disagreeing(COURSE_FAMILIES, steps, course_samples(course, tally), int(now() * MS_PER_SECOND)))
+        series += steps
+    left_out = [
+        f"{family.name}: the dates of {number:,} of {len(listed):,} courses do not lead to their present values"
+        for family, number in wrong.items()
+    ]
     for steps, live, live_ms in (
         (catalog_steps(listed), catalog_samples(listed), listed_ms),
         (statistics_steps(listed, assigned_at), statistics_samples(totals), totals_ms),
     ):
-        wrong = disagreeing(steps, live, live_ms)
-        series += [one for one in steps if one.family not in wrong]
-        left_out += [family.name for family in wrong]
+        contradicted = disagreeing({one.family for one in steps}, steps, live, live_ms)
+        wrong.update(contradicted)
+        left_out += [f"{family.name}: its dates do not lead to its present value" for family in contradicted]
+        series += steps
     families = (*statistics.COLLECTOR.families, *courses.COLLECTOR.families)
-    return by_family(series, families), [f"{what}: its dates do not lead to its present value" for what in left_out]
+    return Told(by_family((one for one in series if one.family not in wrong), families), sorted(left_out))
 
 
 async def _assignments(client: Client, course: DatedCourse) -> tuple[DatedCourse, list[DatedAssignment]]:

@@ -5,14 +5,14 @@ An attempt carries no date of its creation, but its id is a MongoDB ObjectId, wh
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from msgspec import UNSET
 
 from exporter.api.client import Client
-from exporter.history import MS_PER_SECOND, Past, Span, Steps, counted
+from exporter.history import MS_PER_SECOND, Span, Steps, Told, counted
 from exporter.metrics import Family
 from exporter.platforms.learning360 import attempts
 from exporter.platforms.learning360.attempts import OTHER, AttemptTotals, chosen_courses, course_info
@@ -43,13 +43,13 @@ def is_told(attempt: Attempt, now_ms: int) -> bool:
 class CoursePast:
     """When the attempts of a course were made, begun and completed, in Unix milliseconds; NEVER_MS if they were not.
 
-    `is_undated` when the platform tells of an attempt that it is in progress, and not since when.
+    `undated` are those of which the platform tells that they were begun, and not when.
     """
 
     created_ms: "array[int]" = field(default_factory=lambda: array("q"))
     started_ms: "array[int]" = field(default_factory=lambda: array("q"))
     completed_ms: "array[int]" = field(default_factory=lambda: array("q"))
-    is_undated: bool = False
+    undated: int = 0
 
     def add(self, attempt: Attempt, now_ms: int) -> None:
         """Keep the dates of an attempt that `is_told`; one made and begun in a second was made by beginning it."""
@@ -63,19 +63,19 @@ class CoursePast:
         self.started_ms.append(started_ms)
         self.completed_ms.append(completed_ms)
         if started_ms == NEVER_MS and (attempt.progress or completed_ms != NEVER_MS or created_ms == NEVER_MS):
-            self.is_undated = True
+            self.undated += 1
 
     def extend(self, other: "CoursePast") -> None:
         """Add the attempts of another course."""
         self.created_ms += other.created_ms
         self.started_ms += other.started_ms
         self.completed_ms += other.completed_ms
-        self.is_undated = self.is_undated or other.is_undated
+        self.undated += other.undated
 
     @property
     def since_ms(self) -> int:
         """When the course got its first attempt."""
-        return min(self.created_ms)
+        return min(self.created_ms, default=NEVER_MS)
 
     def listed(self, happened_ms: Iterable[int]) -> Iterator[int]:
         """Yield when each event was known: an attempt imported later than it happened was not there before."""
@@ -83,15 +83,14 @@ class CoursePast:
 
 
 def attempt_steps(course: str, past: CoursePast) -> Iterator[Steps]:
-    """Yield the attempts of a course by state, completed alone when some attempt is not dated."""
+    """Yield the attempts of a course by state."""
     completed_ms = array("q", past.listed(past.completed_ms))
     yield counted(attempts.COURSE_ATTEMPTS, (course, "completed"), past.since_ms, completed_ms)
-    if not past.is_undated:
-        started_ms = array("q", past.listed(past.started_ms))
-        left_ms = map(max, started_ms, completed_ms)
-        yield counted(attempts.COURSE_ATTEMPTS, (course, "in_progress"), past.since_ms, started_ms, left_ms)
-        opened_ms = map(min, started_ms, completed_ms)
-        yield counted(attempts.COURSE_ATTEMPTS, (course, "not_started"), past.since_ms, past.created_ms, opened_ms)
+    started_ms = array("q", past.listed(past.started_ms))
+    left_ms = map(max, started_ms, completed_ms)
+    yield counted(attempts.COURSE_ATTEMPTS, (course, "in_progress"), past.since_ms, started_ms, left_ms)
+    opened_ms = map(min, started_ms, completed_ms)
+    yield counted(attempts.COURSE_ATTEMPTS, (course, "not_started"), past.since_ms, past.created_ms, opened_ms)
 
 
 def event_steps(family: Family, course: str, past: CoursePast, happened_ms: "array[int]") -> Iterator[Steps]:
@@ -121,9 +120,7 @@ def _with_own_series(courses: dict[str, CoursePast], chosen: Iterable[str]) -> d
     return own
 
 
-async def read_attempts(
-    client: Client, settings: Learning360Settings, _span: Span, now: Callable[[], float]
-) -> tuple[Past, Sequence[str]]:
+async def read_attempts(client: Client, settings: Learning360Settings, _span: Span, now: Callable[[], float]) -> Told:
     """Walk all attempts; the courses with series of their own are those that a poll would choose now."""
     now_seconds, untold = now(), 0
     now_ms = int(now_seconds * MS_PER_SECOND)
@@ -143,9 +140,8 @@ async def read_attempts(
         for course in page
         if course.id in courses
     ]
-    past: Past = {
+    past: dict[Family, Iterable[Steps]] = {
         attempts.COURSE_INFO: sorted(infos, key=lambda steps: steps.labels),
-        attempts.COURSE_ATTEMPTS: (steps for course, one in courses.items() for steps in attempt_steps(course, one)),
         attempts.COURSE_ATTEMPTS_STARTED: (
             steps
             for course, one in courses.items()
@@ -157,8 +153,15 @@ async def read_attempts(
             for steps in event_steps(attempts.COURSE_COMPLETIONS, course, one, one.completed_ms)
         ),
     }
-    undated = [course for course, one in courses.items() if one.is_undated]
-    left_out = [f"{attempts.COURSE_ATTEMPTS.name} of course {one}: an attempt has no date" for one in undated]
+    left_out: list[str] = []
     if untold:
-        left_out.append(f"{untold} attempts: a date of theirs cannot be read, or lies more than a day in the future")
-    return past, left_out
+        left_out.append(f"{untold:,} attempts: a date of theirs cannot be read, or lies more than a day in the future")
+    if undated := sum(one.undated for one in courses.values()):
+        total = sum(len(one.created_ms) for one in courses.values())
+        why = f"{undated:,} of {total:,} attempts were begun, and the platform does not tell when"
+        left_out.append(f"{attempts.COURSE_ATTEMPTS.name}: {why}")
+    else:
+        past[attempts.COURSE_ATTEMPTS] = (
+            steps for course, one in courses.items() for steps in attempt_steps(course, one)
+        )
+    return Told(past, left_out)

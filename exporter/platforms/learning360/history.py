@@ -1,7 +1,7 @@
 """The past of a 360Learning platform, out of the dates of attempts, path sessions, enrollments and classrooms."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from exporter.api.client import Client
 from exporter.api.unreadable import OrUnknown
-from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Span, counted
+from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Span, Told, counted
 from exporter.platform import History, no_history
 from exporter.platforms.learning360 import attempts, catalogue, paths, users
 from exporter.platforms.learning360.attempt_history import read_attempts
@@ -41,12 +41,10 @@ DATED_SESSIONS = Listing(PATH_SESSIONS.endpoint, PATH_SESSIONS.scope, list[Dated
 DATED_CLASSROOMS = Listing(CLASSROOMS.endpoint, CLASSROOMS.scope, list[DatedClassroom])
 
 
-async def read_sessions(
-    client: Client, settings: Learning360Settings, _span: Span, _now: Callable[[], float]
-) -> tuple[Past, Sequence[str]]:
+async def read_sessions(client: Client, settings: Learning360Settings, _span: Span, _now: Callable[[], float]) -> Told:
     """Read all path sessions. API v1 does not say when they were made."""
     if settings.api_version == "v1":
-        return {}, [f"{paths.PATH_SESSIONS_BY_PHASE.name}: API v1 does not tell when a session was made"]
+        return Told({}, [f"{paths.PATH_SESSIONS_BY_PHASE.name}: API v1 does not tell when a session was made"])
     made_ms, opened_ms, ended_ms = array("q"), array("q"), array("q")
     async for page in pages(client, settings, DATED_SESSIONS):
         for session in page:
@@ -57,7 +55,7 @@ async def read_sessions(
             ended_ms.append(max(milliseconds(session.end_date), opened_ms[-1]) if session.end_date else NEVER_MS)
     phases = {"ended": (ended_ms, ()), "open": (opened_ms, ended_ms), "upcoming": (made_ms, opened_ms)}
     family = paths.PATH_SESSIONS_BY_PHASE
-    return {family: [counted(family, (phase,), ALWAYS_MS, *periods) for phase, periods in phases.items()]}, ()
+    return Told({family: [counted(family, (phase,), ALWAYS_MS, *periods) for phase, periods in phases.items()]})
 
 
 @dataclass(slots=True)
@@ -92,31 +90,33 @@ class EnrollmentPast:
 
 async def read_enrollments(
     client: Client, settings: Learning360Settings, _span: Span, now: Callable[[], float]
-) -> tuple[Past, Sequence[str]]:
+) -> Told:
     """Walk all enrollments. API v1 lists only those that have not ended, most without dates."""
     if settings.api_version == "v1":
-        return {}, ["path_stats: API v1 does not tell when an enrollment was made or ended"]
+        return Told({}, ["path_stats: API v1 does not tell when an enrollment was made or ended"])
     past, now_ms = EnrollmentPast(), int(now() * MS_PER_SECOND)
     async for page in pages(client, settings, PATH_STATS):
         for stat in page:
             past.add(stat, now_ms)
     overdue = counted(paths.PATH_ENROLLMENTS_OVERDUE, (), ALWAYS_MS, past.overdue_ms, past.settled_ms)
-    return {
-        paths.PATH_ENROLLMENTS_OVERDUE: [overdue],
-        paths.PATH_ENROLLMENTS_STARTED: past.made.steps(paths.PATH_ENROLLMENTS_STARTED, (), ALWAYS_MS),
-        paths.PATH_COMPLETIONS: past.completed.steps(paths.PATH_COMPLETIONS, (), ALWAYS_MS),
-    }, ()
+    return Told(
+        {
+            paths.PATH_ENROLLMENTS_OVERDUE: [overdue],
+            paths.PATH_ENROLLMENTS_STARTED: past.made.steps(paths.PATH_ENROLLMENTS_STARTED, (), ALWAYS_MS),
+            paths.PATH_COMPLETIONS: past.completed.steps(paths.PATH_COMPLETIONS, (), ALWAYS_MS),
+        }
+    )
 
 
 async def read_classrooms(
     client: Client, settings: Learning360Settings, _span: Span, _now: Callable[[], float]
-) -> tuple[Past, Sequence[str]]:
+) -> Told:
     """Read all classrooms; the API may leave out when one was made."""
     dates = [room.created_at async for page in pages(client, settings, DATED_CLASSROOMS) for room in page]
-    if None in dates or UNSET in dates:
-        return {}, [f"{catalogue.CLASSROOMS_HELD.name}: the platform does not date every classroom"]
     made_ms = [milliseconds(date) for date in dates if isinstance(date, datetime)]
-    return {catalogue.CLASSROOMS_HELD: [counted(catalogue.CLASSROOMS_HELD, (), ALWAYS_MS, made_ms)]}, ()
+    if undated := len(dates) - len(made_ms):
+        return Told({}, [f"{catalogue.CLASSROOMS_HELD.name}: {undated:,} of {len(dates):,} classrooms have no date"])
+    return Told({catalogue.CLASSROOMS_HELD: [counted(catalogue.CLASSROOMS_HELD, (), ALWAYS_MS, made_ms)]})
 
 
 _LAST_ACTIVITY = "only the latest activity of an attempt survives"

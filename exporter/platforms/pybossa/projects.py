@@ -212,18 +212,25 @@ def list_params(settings: PybossaSettings, limit: int) -> dict[str, str | int]:
     return {**params, "all": 1} if settings.secret("api_key") else params
 
 
-async def collect_projects(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
-    """Read all published projects and the numbers of these; /api/projectstats has rows of drafts too."""
+async def published_projects(client: Client, settings: PybossaSettings) -> tuple[list[Project], dict[int, str]]:
+    """Read the published projects, and the names of categories by id."""
     params = list_params(settings, PAGE_SIZE)
     category_names: dict[int, str] = {}
     projects: list[Project] = []
+    async for categories in keyset_pages(client, CATEGORY, list[Category], _id, params):
+        category_names.update((category.id, category.short_name or "") for category in categories)
+    async for page in keyset_pages(client, PROJECT, list[Project], _id, {**params, "published": "true"}):
+        projects += page
+    return projects, category_names
+
+
+async def collect_projects(client: Client, settings: PybossaSettings, now: datetime) -> list[Sample]:
+    """Read all published projects and the numbers of these; /api/projectstats has rows of drafts too."""
+    params = list_params(settings, PAGE_SIZE)
     statistics: list[ProjectStats] = []
     await ask_key(client, settings, now)
     with explained():
-        async for categories in keyset_pages(client, CATEGORY, list[Category], _id, params):
-            category_names.update((category.id, category.short_name or "") for category in categories)
-        async for page in keyset_pages(client, PROJECT, list[Project], _id, {**params, "published": "true"}):
-            projects += page
+        projects, category_names = await published_projects(client, settings)
         async for rows in keyset_pages(client, PROJECTSTATS, list[ProjectStats], _id, params):
             statistics += rows
     return published_samples(projects, statistics, category_names, settings.collectors.projects)

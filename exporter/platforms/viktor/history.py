@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta
 
 from exporter.api.client import Client
 from exporter.api.unreadable import OrUnknown
-from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Past, Span, Steps, by_family, stepped
+from exporter.history import ALWAYS_MS, MS_PER_SECOND, Fidelity, Known, Span, Steps, Told, by_family, stepped
 from exporter.metrics import Family, Sample
 from exporter.platform import History, no_history
 from exporter.platforms.viktor import apps, audit_events, people, workspaces
@@ -65,8 +65,8 @@ _STARTS = Known(WINDOW_START, Fidelity.UNKNOWN, "the history of users tells it, 
 _NEWEST = Known(NEWEST_POINT, Fidelity.UNKNOWN, "the API does not tell when it had a day's number first")
 
 DOES_NOT_ADD_UP = (
-    "the platform's daily numbers of active {stats_type} do not add up to its weekly and monthly ones, so some of the "
-    "windows this_week and this_month were left out"
+    "{scope.daily_active.name}, windows this_week and this_month, in {contradicted} of {months} months: the platform's "
+    "daily numbers do not add up to its weekly and monthly ones"
 )
 
 
@@ -173,29 +173,27 @@ async def _fetch_developers(client: Client, params: dict[str, str]) -> Statistic
 
 async def _read_people(
     client: Client, settings: ViktorSettings, span: Span, scope: Scope, families: Sequence[Family], fetch: Fetch
-) -> tuple[Past, Sequence[str]]:
+) -> Told:
     snapshots: list[Snapshot] = []
-    contradicted = False
+    contradicted = months = 0
     for moments in by_month(span):
         start, end = _range(moments)
         statistics = await fetch(client, range_params(scope.stats_type, settings.org_domain, start, end))
         with_sums = adds_up(statistics.daily_active, start.date(), end.date())
-        contradicted = contradicted or not with_sums
+        contradicted, months = contradicted + (not with_sums), months + 1
         for moment in moments:
             samples = people_samples(scope, as_of(statistics, moment, with_sums), moment)
             snapshots.append((milliseconds(moment), list(samples)))
-    left_out = (DOES_NOT_ADD_UP.format(stats_type=scope.stats_type),) if contradicted else ()
-    return by_family(stepped(snapshots), families), left_out
+    left_out = [DOES_NOT_ADD_UP.format(scope=scope, contradicted=contradicted, months=months)] if contradicted else []
+    return Told(by_family(stepped(snapshots), families), left_out)
 
 
-async def read_users(client: Client, settings: ViktorSettings, span: Span, _now: Now) -> tuple[Past, Sequence[str]]:
+async def read_users(client: Client, settings: ViktorSettings, span: Span, _now: Now) -> Told:
     """Read the scope `users` month by month."""
     return await _read_people(client, settings, span, people.USERS, USERS_FAMILIES, _fetch_users)
 
 
-async def read_developers(
-    client: Client, settings: ViktorSettings, span: Span, _now: Now
-) -> tuple[Past, Sequence[str]]:
+async def read_developers(client: Client, settings: ViktorSettings, span: Span, _now: Now) -> Told:
     """Read the scope `developers` month by month."""
     return await _read_people(client, settings, span, people.DEVELOPERS, DEVELOPERS_FAMILIES, _fetch_developers)
 
@@ -222,9 +220,7 @@ def created_steps(created: Iterable[tuple[datetime, str]]) -> list[Steps]:
     return stepped(snapshots)
 
 
-async def read_workspaces(
-    client: Client, settings: ViktorSettings, span: Span, _now: Now
-) -> tuple[Past, Sequence[str]]:
+async def read_workspaces(client: Client, settings: ViktorSettings, span: Span, _now: Now) -> Told:
     """Read the list, then the statistics of all workspaces month by month."""
     listed = await listed_workspaces(client, WorkspacesPage[DatedWorkspace])
     created = [(one.created_at, one.type or "") for one in listed if one.created_at is not UNSET]
@@ -238,18 +234,16 @@ async def read_workspaces(
             snapshots.append((milliseconds(moment), [one for one in samples if one.family in ACTIVITY_FAMILIES]))
     if undated := len(listed) - len(created):
         left_out = f"{workspaces.WORKSPACES.name}: nobody can read when {undated} of them were made"
-        return by_family(stepped(snapshots), ACTIVITY_FAMILIES), [left_out]
-    return by_family([*created_steps(created), *stepped(snapshots)], (workspaces.WORKSPACES, *ACTIVITY_FAMILIES)), ()
+        return Told(by_family(stepped(snapshots), ACTIVITY_FAMILIES), [left_out])
+    return Told(by_family([*created_steps(created), *stepped(snapshots)], (workspaces.WORKSPACES, *ACTIVITY_FAMILIES)))
 
 
-async def read_audit_events(
-    client: Client, settings: ViktorSettings, span: Span, _now: Now
-) -> tuple[Past, Sequence[str]]:
+async def read_audit_events(client: Client, settings: ViktorSettings, span: Span, _now: Now) -> Told:
     """Read the counts of every day, with one request per day and event type."""
     snapshots = [
         (milliseconds(moment), await audit_events.collect(client, settings, moment)) for moment in midnights(span)
     ]
-    return by_family(stepped(snapshots), (audit_events.AUDIT_EVENTS,)), ()
+    return Told(by_family(stepped(snapshots), (audit_events.AUDIT_EVENTS,)))
 
 
 def _people_known(scope: Scope, *starts: Known) -> tuple[Known, ...]:
