@@ -316,6 +316,7 @@ def status_samples(entry: Entry) -> list[Sample]:
     ]
     if entry.published is not None:
         samples.append(self_metrics.UNREADABLE_VALUES.sample(entry.published.unreadable, **own))
+        samples.append(self_metrics.CUT_LABELS.sample(entry.published.cut_labels, **own))
     if entry.last_success_at is not None:
         samples.append(self_metrics.LAST_SUCCESS.sample(entry.last_success_at, **own))
     if entry.last is not None:

@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from exporter.metrics import Family, Sample
+from exporter.metrics import Family, Sample, shortened
 
 ABSENT = math.nan
 """Stands in `Steps.values` while there is no series; no platform reports a NaN."""
@@ -99,6 +99,10 @@ class Steps:
     labels: tuple[str, ...]
     times_ms: "array[int]" = field(default_factory=lambda: array("q"))
     values: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def __post_init__(self) -> None:
+        """Cut labels as those of a page are."""
+        self.labels = tuple(map(shortened, self.labels))
 
     def set(self, time_ms: int, value: float) -> None:
         """Let the value hold from a time on that is not before the last one; the same value again is no change."""

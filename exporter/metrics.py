@@ -1,5 +1,6 @@
 """Families and samples: what a series is called, what it means, and the naming rules that hold for all of them."""
 
+import hashlib
 import math
 import re
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ import msgspec
 
 NAME = re.compile(r"[a-z][a-z0-9_]*[a-z0-9]")
 LABEL = re.compile(r"[a-z][a-z0-9_]*")
+MOST_LABEL_CHARACTERS = 256
+CUT_MARK = "…"
 TARGET_LABEL = "target"
 """The configured name of the target: the exporter puts it before a platform family's own labels, in one place."""
 
@@ -74,6 +77,22 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     labels: tuple[str, ...]
     value: float
     ends_at: float = math.inf
+
+
+def shortened(value: str) -> str:
+    """Return a label's value, cut beyond MOST_LABEL_CHARACTERS: a Prometheus with a limit refuses pages.
+
+    A cut one ends in the mark and eight characters that tell it from others with the same beginning.
+    """
+    if len(value) <= MOST_LABEL_CHARACTERS:
+        return value
+    tail = CUT_MARK + hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:8]
+    return value[: MOST_LABEL_CHARACTERS - len(tail)] + tail
+
+
+def is_cut(value: str) -> bool:
+    """True if `shortened` has cut the value."""
+    return len(value) == MOST_LABEL_CHARACTERS and value[-9] == CUT_MARK
 
 
 def info(name: str, help: str, labels: tuple[str, ...]) -> Family:

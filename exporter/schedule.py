@@ -27,6 +27,9 @@ BORDER_RUNS_WITHIN = timedelta(minutes=1)
 
 HEARTBEAT_SECONDS = 5.0
 
+ON_TIME_SECONDS = 1.0
+"""A run that starts this soon after it was due was not missed."""
+
 STEP_SECONDS = 60.0
 """From here on a change between the clock on the wall and the one that only moves on is a step: everything is planned
 anew. Below, runs come that much earlier or later, once."""
@@ -55,7 +58,7 @@ class Phase(BaseTrigger):  # type: ignore[misc] # APScheduler 3 ships no types
     def fires_between(self, fired_at: datetime, now: datetime) -> int:
         """Return how many fire times lie after a fire time and up to now; no step is too long for it."""
         late_seconds = now.timestamp() - fired_at.timestamp()
-        return max(0, math.floor(late_seconds / self._interval_seconds))
+        return math.floor(late_seconds / self._interval_seconds) if late_seconds >= ON_TIME_SECONDS else 0
 
 
 def phase(name: str, interval: timedelta) -> timedelta:

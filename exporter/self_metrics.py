@@ -15,7 +15,7 @@ from prometheus_client import (
 
 from exporter import __version__
 from exporter.errors import State
-from exporter.metrics import Family, Kind, info
+from exporter.metrics import CUT_MARK, MOST_LABEL_CHARACTERS, Family, Kind, info
 
 _TARGET = ("target", "platform")
 _COLLECTOR = (*_TARGET, "collector")
@@ -80,6 +80,12 @@ UNREADABLE_VALUES = Family(
     "endpoint, key and record.",
     _COLLECTOR,
 )
+CUT_LABELS = Family(
+    "engagement_collector_cut_labels",
+    f"Different label values of the last complete result that were cut to {MOST_LABEL_CHARACTERS} characters, "
+    f"of which the last nine are {CUT_MARK} and what tells them apart. Absent without a result.",
+    _COLLECTOR,
+)
 API_REQUESTS = Family(
     "engagement_api_requests_total",
     'Requests sent to the platform, by path template and status code of the reply; code="error" when there was none.',
@@ -135,6 +141,7 @@ FAMILIES = (
     SKIPPED_RUNS,
     SERIES_DROPPED,
     UNREADABLE_VALUES,
+    CUT_LABELS,
     API_REQUESTS,
     API_REQUEST_DURATION,
     API_RETRIES,

@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from exporter.collection import Result
 from exporter.errors import State
-from exporter.metrics import Family, Sample
+from exporter.metrics import MOST_LABEL_CHARACTERS, Family, Sample, is_cut, shortened
 
 Families = Mapping[Family, tuple[Sample, ...]]
 """Samples by family, each series once."""
@@ -38,6 +40,8 @@ class Published:
     left_out: tuple[Family, ...] = ()
     ends_at: float = math.inf
     """When the first of the samples end."""
+    cut_labels: int = 0
+    """How many different label values were too long for a page."""
 
     @property
     def exposed(self) -> Families:
@@ -62,7 +66,9 @@ class Published:
             if left:
                 families[family] = samples if len(left) == len(samples) else left
         without_room = tuple(family for family in self.left_out if family in families)
-        return Published(families, self.at, self.illegal, self.unreadable, without_room, first_end(families))
+        return Published(
+            families, self.at, self.illegal, self.unreadable, without_room, first_end(families), self.cut_labels
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,9 @@ class Snapshot:
         if result.state is State.OK:
             families, illegal = arranged(result.samples)
             unreadable = sum([values.count for values in result.unreadable])
-            published = Published(families, result.finished_at, illegal, unreadable, ends_at=first_end(families))
+            published = Published(
+                families, result.finished_at, illegal, unreadable, (), first_end(families), cut_labels(families)
+            )
         self._entries[key] = replace(
             entry,
             last=replace(result, samples=()),
@@ -206,17 +214,30 @@ def by_target(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 def arranged(samples: Iterable[Sample]) -> tuple[Families, int]:
     """Return the samples by family, in the order in which families come first, and how many were dropped.
 
-    Dropped are samples that no page could hold (labels that are no text or not as many as declared, a value that is no
-    finite number), and every repetition of a series.
+    Label values that are too long are cut. Dropped are samples that no page could hold (labels that are no text or not
+    as many as declared, a value that is no finite number), and every repetition of a series.
     """
     found: dict[str, dict[tuple[str, ...], Sample]] = {}
     count = 0
     for sample in samples:
         count += 1
         if _is_legal(sample):
-            found.setdefault(sample.family.name, {}).setdefault(sample.labels, sample)
+            fitting = _with_short_labels(sample)
+            found.setdefault(sample.family.name, {}).setdefault(fitting.labels, fitting)
     families = [tuple(series.values()) for series in found.values()]
     return {family[0].family: family for family in families}, count - sum(map(len, families))
+
+
+def _with_short_labels(sample: Sample) -> Sample:
+    if max(map(len, sample.labels), default=0) <= MOST_LABEL_CHARACTERS:
+        return sample
+    return msgspec.structs.replace(sample, labels=tuple(map(shortened, sample.labels)))
+
+
+def cut_labels(families: Families) -> int:
+    """Return how many different label values of these were cut."""
+    samples = (sample for family in families.values() for sample in family)
+    return len({value for sample in samples for value in sample.labels if is_cut(value)})
 
 
 def first_end(families: Families) -> float:

@@ -28,7 +28,7 @@ from exporter.errors import State
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, collector_settings
 from exporter.settings import TargetSettings
-from exporter.snapshot import Families, Key, Published, arranged, first_end
+from exporter.snapshot import Families, Key, Published, arranged, cut_labels, first_end
 
 logger = structlog.get_logger()
 
@@ -283,7 +283,8 @@ def record_of(source: Source, row: sqlite3.Row, families: Sequence[Family]) -> R
     if row["samples"] is not None:
         stored, _ = arranged(decode_samples(row["samples"], families))
         ends_at = first_end(stored)
-        published = Published(stored, row["last_success_at"], row["illegal"], row["unreadable"], ends_at=ends_at)
+        dropped = (row["illegal"], row["unreadable"], ())
+        published = Published(stored, row["last_success_at"], *dropped, ends_at, cut_labels(stored))
     pauses = _pauses_decoder.decode(row["pauses"])
     return Record(source, row["begun_at"], pauses, last, row["last_success_at"], published)
 

@@ -109,6 +109,7 @@ def test_the_status_of_a_complete_run(pages: Pages) -> None:
         "engagement_collector_failures_total": 0,
         "engagement_series_dropped": 0,
         "engagement_collector_unreadable_values": 0,
+        "engagement_collector_cut_labels": 0,
     }
 
     assert {name: pages.series(name, **own)[()] for name in expected} == expected

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from exporter.api.run import Unreadable
 from exporter.collection import Result
 from exporter.errors import State
+from exporter.history import Steps
 from exporter.metrics import Family, Sample
-from exporter.snapshot import SKIP_REASONS, Entry, Key, Published, Snapshot, arranged, left_out
+from exporter.snapshot import SKIP_REASONS, Entry, Key, Published, Snapshot, arranged, cut_labels, left_out
 from tests.fakes import PEOPLE, PLACES
 
 SITE = Key("site", "people")
@@ -342,3 +343,25 @@ def test_values_that_could_not_be_read_stay_those_of_the_last_complete_result() 
 
     assert entry.published
     assert entry.published.unreadable == 6
+
+
+def test_labels_that_are_too_long_are_cut_with_a_mark_and_stay_apart() -> None:
+    """Prometheus refuses the whole page for one label above its label_value_length_limit."""
+    long = "n" * 200_000
+    names = ["x" * 256, "x" * 257, long, long + "!", "short"]
+    families, dropped = arranged([PLACES.sample(number, place=name) for number, name in enumerate(names)])
+
+    labels = [sample.labels[0] for sample in families[PLACES]]
+    assert dropped == 0
+    assert labels[0] == "x" * 256
+    assert labels[4] == "short"
+    assert all(len(label) == 256 and label[-9] == "…" for label in labels[1:4])
+    assert len(set(labels)) == 5
+    assert cut_labels(families) == 3
+
+
+def test_a_label_is_cut_in_the_same_way_in_the_history() -> None:
+    name = "n" * 1000
+    live, _ = arranged([PLACES.sample(1, place=name)])
+
+    assert Steps(PLACES, (name,)).labels == live[PLACES][0].labels
