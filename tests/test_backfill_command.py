@@ -16,6 +16,7 @@ from exporter.backfill.partial import Progress
 from exporter.backfill_command import Login, span_of
 from exporter.cli import main
 from exporter.history import Span
+from tests.fakes import Clock
 
 NOW = int(datetime(2026, 11, 21, 10, 1, 30, tzinfo=UTC).timestamp())
 DAY = 86_400
@@ -141,14 +142,25 @@ def test_warnings_are_of_what_this_history_would_meet(span: Span, labels: dict[s
     assert all(word in warning for word, warning in zip(words, given, strict=True))
 
 
-def test_without_a_terminal_every_reading_is_a_line() -> None:
+def test_without_a_terminal_every_reading_is_a_line_and_a_long_one_says_how_far_it_is() -> None:
     said: list[str] = []
-    lines = Lines(said.append)
+    clock = Clock(0.0)
+    lines = Lines(said.append, clock.now)
 
     lines.reading("fake/people", "one")
+    for pages in range(1, 100):
+        clock.seconds += 1
+        lines.read("fake/people", "one", pages)
+    lines.waiting("fake/people", "one", 843.2, "/api/task")
     lines.writing("fake/people", 0.5, 100)
 
-    assert said == ["fake/people: reading one"]
+    assert said == [
+        "fake/people: reading one",
+        "fake/people: 30 pages of one so far",
+        "fake/people: 60 pages of one so far",
+        "fake/people: 90 pages of one so far",
+        "fake/people: one has asked for a pause of /api/task, waiting 843 s for it to end",
+    ]
 
 
 class FakeBar:
@@ -181,16 +193,20 @@ def test_a_terminal_gets_a_bar_that_ends_full() -> None:
 
 
 def test_on_a_terminal_a_bar_says_where_it_is_and_how_fast() -> None:
-    drawn, seconds = FakeBar(), iter([0.0, 10.0, 10.1, 20.0])
+    drawn, seconds = FakeBar(), iter([0.0, 5.0, 10.0, 10.1, 20.0])
     bar = Bar(drawn, ["fake/people", "fake/places"], lambda: next(seconds))
 
     bar.reading("fake/people", "one")
+    bar.read("fake/people", "one", 40)
+    bar.waiting("fake/people", "one", 9.0, "")
     bar.writing("fake/people", 0.5, 1_000_000)
     bar.writing("fake/people", 0.6, 1_500_000)
     bar.writing("fake/places", 0.0, 5_000_000)
 
     assert drawn.texts == [
         "reading one: fake/people",
+        "reading one: fake/people, 40 pages",
+        "one has asked for a pause of everything, waiting 9 s for it to end",
         "writing fake/people: 1,000,000 samples, 100,000/s",
         "writing fake/places: 5,000,000 samples, 400,000/s",
     ]

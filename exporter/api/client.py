@@ -244,7 +244,7 @@ class Client:
                 code = error_code(await _start_of_body(response)) if response.status_code == 400 else ""
                 raise error_for("GET", endpoint, response.status_code, response.headers, wait, code)
             body = await response.aread()
-            current_run().pages += 1
+            current_run().count_page()
             return Reply(endpoint, str(response.url), response.headers, body)
 
     async def _heed(self, response: httpx.Response) -> None:

@@ -39,7 +39,8 @@ EPOCH_SECONDS_FROM = 1_000_000_000
 class Pace:
     """The budget of one target, shared by all its collectors. `now` gives Unix time in seconds.
 
-    `longest_wait_seconds` may be raised by a caller that has nothing better to do than to wait.
+    `longest_wait_seconds` may be raised by a caller that has nothing better to do than to wait; `on_wait` is told the
+    seconds of every pause that is waited for, and the endpoint that waits.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Pace:
     ) -> None:
         self.pauses: dict[str, float] = {}
         self.longest_wait_seconds = LONGEST_WAIT_SECONDS
+        self.on_wait: Callable[[float, str], None] = lambda _seconds, _endpoint: None
         self._now = now
         self._sleep = sleep
         self._places = asyncio.Semaphore(concurrency)
@@ -85,6 +87,7 @@ class Pace:
                         f"the platform asked for a pause{what} of {pause_seconds:.0f} s more",
                         wait_seconds=pause_seconds,
                     )
+                self.on_wait(pause_seconds, endpoint)
                 await self._sleep(pause_seconds)  # without a place, which requests to other endpoints may need
             async with self._places:
                 if self.remaining_pause_seconds((endpoint,)):

@@ -1,7 +1,7 @@
 """The run on whose behalf requests are sent: its id stands in every line about them and travels with each of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -42,12 +42,13 @@ class Run:
     """A random id, and what the run has done so far; `pages` are replies with status 200 that were read to their end.
 
     `requests` also counts repeated ones and those for a token; `records` are those that may hold optional values, by
-    endpoint.
+    endpoint. `on_page` is told the number of pages at each.
     """
 
     id: str = field(default_factory=lambda: token_hex(4))
     requests: int = 0
     pages: int = 0
+    on_page: Callable[[int], None] = lambda _: None
     records: Counter[str] = field(default_factory=Counter)
     _values: dict[tuple[str, str], dict[str, UnreadableValue]] = field(default_factory=dict)
     """By endpoint and key, and then by record, so that one which is read again counts once."""
@@ -56,6 +57,11 @@ class Run:
         """Name the next request, such as `3f2a91c0-2`."""
         self.requests += 1
         return f"{self.id}-{self.requests}"
+
+    def count_page(self) -> None:
+        """Count a reply that was read to its end."""
+        self.pages += 1
+        self.on_page(self.pages)
 
     def take_note(self, endpoint: str, url: str, records: int, values: Iterable[UnreadableValue]) -> None:
         """Keep where the values of a reply's records are that could not be read. Raises as `require_readable` does."""

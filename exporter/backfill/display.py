@@ -11,17 +11,37 @@ from exporter.backfill.run import Watcher
 
 STEPS_A_UNIT = 1_000
 REDRAW_SECONDS = 0.2
+SILENCE_SECONDS = 30.0
+"""After so long without a line, another one says how far it is."""
+
+
+def waiting_text(target: str, seconds: float, endpoint: str) -> str:
+    """Say what is waited for."""
+    return f"{target} has asked for a pause of {endpoint or 'everything'}, waiting {seconds:.0f} s for it to end"
 
 
 class Lines:
-    """Says what begins, one line each."""
+    """Says what begins, how far a long reading is, and what is waited for, one line each."""
 
-    def __init__(self, echo: Callable[[str], None]) -> None:
+    def __init__(self, echo: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._echo = echo
+        self._clock = clock
+        self._said_at = clock()
 
     def reading(self, unit: str, target: str) -> None:
         """See Watcher."""
+        self._said_at = self._clock()
         self._echo(f"{unit}: reading {target}")
+
+    def read(self, unit: str, target: str, pages: int) -> None:
+        """See Watcher."""
+        if self._clock() - self._said_at >= SILENCE_SECONDS:
+            self._said_at = self._clock()
+            self._echo(f"{unit}: {pages:,} pages of {target} so far")
+
+    def waiting(self, unit: str, target: str, seconds: float, endpoint: str) -> None:
+        """See Watcher."""
+        self._echo(f"{unit}: {waiting_text(target, seconds, endpoint)}")
 
     def writing(self, unit: str, done: float, samples: int) -> None:
         """See Watcher."""
@@ -41,6 +61,17 @@ class Bar:
     def reading(self, unit: str, target: str) -> None:
         """See Watcher."""
         self._move(unit, 0.0, f"reading {target}: {unit}")
+
+    def read(self, unit: str, target: str, pages: int) -> None:
+        """See Watcher."""
+        now = self._clock()
+        if now - self._drawn_at >= REDRAW_SECONDS:
+            self._drawn_at = now
+            self._move(unit, 0.0, f"reading {target}: {unit}, {pages:,} pages")
+
+    def waiting(self, unit: str, target: str, seconds: float, endpoint: str) -> None:
+        """See Watcher."""
+        self._move(unit, 0.0, waiting_text(target, seconds, endpoint))
 
     def writing(self, unit: str, done: float, samples: int) -> None:
         """See Watcher."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -24,6 +25,12 @@ class Watcher(Protocol):
 
     def reading(self, unit: str, target: str) -> None:
         """A unit asks a target's platform."""
+
+    def read(self, unit: str, target: str, pages: int) -> None:
+        """A unit has read so many pages of a target."""
+
+    def waiting(self, unit: str, target: str, seconds: float, endpoint: str) -> None:
+        """A target's platform has asked for a pause, which is waited for."""
 
     def writing(self, unit: str, done: float, samples: int) -> None:
         """A share of a unit is written, and so many samples of all units are."""
@@ -117,8 +124,10 @@ async def read(job: Job, unit: Unit, span: Span, progress: Progress, watcher: Wa
         watcher.reading(unit.name, settings.name)
         client = job.clients[settings.name]
         client.pace.longest_wait_seconds = LONGEST_PAUSE_SECONDS
+        client.pace.on_wait = partial(watcher.waiting, unit.name, settings.name)
         assert unit.history.read is not None  # noqa: S101 - units() takes no others
         with new_run() as its:
+            its.on_page = partial(watcher.read, unit.name, settings.name)
             async with client.session():
                 told = await unit.history.read(client, settings, span, job.now)
             its.require_readable()

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from exporter.api.client import Client
+from exporter.backfill.display import Lines
 from exporter.backfill.partial import PartialFile, Progress
 from exporter.backfill.run import Job, write
 from exporter.backfill.units import units
@@ -102,6 +103,10 @@ class Site:
 
 class Silent:
     def reading(self, unit: str, target: str) -> None: ...
+
+    def read(self, unit: str, target: str, pages: int) -> None: ...
+
+    def waiting(self, unit: str, target: str, seconds: float, endpoint: str) -> None: ...
 
     def writing(self, unit: str, done: float, samples: int) -> None: ...
 
@@ -269,8 +274,11 @@ async def test_a_backfill_waits_out_a_pause_that_would_end_a_poll(tmp_path: Path
     patient = job(tmp_path / "h.om", Site(), names=("one",))
     patient = replace(patient, clients={"one": make_client(lambda _: next(answers), clock=clock)}, now=clock.now)
 
-    await run(patient)
+    said: list[str] = []
+    progress = Progress("", SPAN.end_seconds)
+    await write(patient, SPAN, PartialFile(tmp_path / "h.om"), progress, Lines(said.append))
 
+    assert said[1] == "fake/people: one has asked for a pause of everything, waiting 900 s for it to end"
     assert clock.seconds >= NOW_SECONDS + 900
 
 
