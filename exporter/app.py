@@ -67,7 +67,7 @@ class Exporter:
         self._polls: dict[str, asyncio.Task[object] | None] = {}
         self._collecting: set[str] = set()
         self._reloading = asyncio.Lock()
-        parts = make_parts(config, self._api_metrics, now)
+        parts = make_parts(config, self._api_metrics, now, monotonic)
         self._put_in_force(parts, self._stored(parts))
 
     def start(self) -> None:
@@ -125,7 +125,7 @@ class Exporter:
         self._put_in_force(parts, records)
 
     def _next_parts(self, config: Config) -> tuple[Parts, Mapping[Key, Record]]:
-        parts = make_parts(config, self._api_metrics, self._now, self._parts)
+        parts = make_parts(config, self._api_metrics, self._now, self._monotonic, self._parts)
         return parts, self._stored(parts)
 
     def _put_in_force(self, parts: Parts, records: Mapping[Key, Record]) -> None:

@@ -76,7 +76,9 @@ class Parts:
 NO_PARTS = Parts(Config(()), {}, {})
 
 
-def make_parts(config: Config, metrics: ApiMetrics, now: Callable[[], float], old: Parts = NO_PARTS) -> Parts:
+def make_parts(
+    config: Config, metrics: ApiMetrics, now: Callable[[], float], monotonic: Callable[[], float], old: Parts = NO_PARTS
+) -> Parts:
     """Build what the configuration needs; clients of `old` that ask in the same way as before are taken over.
 
     Raises OSError for a TLS file that went away since the configuration was checked.
@@ -87,7 +89,9 @@ def make_parts(config: Config, metrics: ApiMetrics, now: Callable[[], float], ol
         for name, target in by_name(config).items()
         if name in olds and not needs_new_client(olds[name], target)
     }
-    made = make_clients((target for target in config.targets if target.settings.name not in kept), metrics, now)
+    made = make_clients(
+        (target for target in config.targets if target.settings.name not in kept), metrics, now, monotonic
+    )
     clients = {**kept, **made}
     jobs = (
         Job(source_of(target.settings, collector), collector, target.settings, clients[target.settings.name])
@@ -108,7 +112,10 @@ def enabled_collectors(target: Target) -> Iterator[Collector[Any]]:
 
 
 def make_clients(
-    targets: Iterable[Target], metrics: ApiMetrics, now: Callable[[], float] = time.time
+    targets: Iterable[Target],
+    metrics: ApiMetrics,
+    now: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> dict[str, Client]:
     """Build one client per target, by name; targets with the same TLS files share one TLS context.
 
@@ -121,16 +128,18 @@ def make_clients(
         files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
         if files not in shared:
             shared[files] = CurrentTls(settings)
-        clients[settings.name] = make_client(target, shared[files], metrics, now)
+        clients[settings.name] = make_client(target, shared[files], metrics, now, monotonic)
     return clients
 
 
-def make_client(target: Target, tls: CurrentTls, metrics: ApiMetrics, now: Callable[[], float]) -> Client:
+def make_client(
+    target: Target, tls: CurrentTls, metrics: ApiMetrics, now: Callable[[], float], monotonic: Callable[[], float]
+) -> Client:
     """Build the client of one target."""
     settings = target.settings
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
     labels = (settings.name, target.platform.name)
-    pace = Pace(settings.requests_per_second, settings.concurrency, now)
+    pace = Pace(settings.requests_per_second, settings.concurrency, now, monotonic=monotonic)
     metrics.retries.labels(*labels)
     limit_of = target.platform.limit.endpoint_of if target.platform.limit else lambda _endpoint: WHOLE_TARGET
     asked = {endpoint for collector in enabled_collectors(target) for endpoint in collector.endpoints(settings)}

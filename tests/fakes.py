@@ -107,7 +107,7 @@ def make_client(
         "site",
         "fake",
         access,
-        Pace(1e5, concurrency, clock.now, clock.sleep),
+        Pace(1e5, concurrency, clock.now, clock.sleep, clock.now),
         transport=transport or (lambda: httpx.MockTransport(handler)),
         metrics=ApiMetrics(registry or CollectorRegistry()),
         max_body_bytes=max_body_bytes,

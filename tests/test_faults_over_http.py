@@ -118,7 +118,7 @@ class Polled:
             target.settings.name,
             target.platform.name,
             target.platform.access(target.settings),
-            Pace(1e5, 4, clock.now, clock.sleep),
+            Pace(1e5, 4, clock.now, clock.sleep, clock.now),
             transport=lambda: Recorder(self.sent),
             metrics=ApiMetrics(registry),
             now=clock.now,

@@ -4,7 +4,9 @@ A pause is of the whole target or, where the platform limits its endpoints one b
 """
 
 import asyncio
+import math
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,8 +39,9 @@ EPOCH_SECONDS_FROM = 1_000_000_000
 
 
 class Pace:
-    """The budget of one target, shared by all its collectors. `now` gives Unix time in seconds.
+    """The budget of one target, shared by all its collectors.
 
+    `now` gives Unix time and `monotonic` seconds of a clock that nobody sets, by which pauses end.
     `longest_wait_seconds` may be raised by a caller that has nothing better to do than to wait; `on_wait` is told the
     seconds of every pause that is waited for, and the endpoint that waits.
     """
@@ -49,29 +52,37 @@ class Pace:
         concurrency: int,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.pauses: dict[str, float] = {}
         self.longest_wait_seconds = LONGEST_WAIT_SECONDS
         self.on_wait: Callable[[float, str], None] = lambda _seconds, _endpoint: None
+        self._ends: dict[str, float] = {}
         self._now = now
+        self._monotonic = monotonic
         self._sleep = sleep
         self._places = asyncio.Semaphore(concurrency)
         self._limiter = AsyncLimiter(concurrency, concurrency / requests_per_second)
 
+    @property
+    def pauses(self) -> Mapping[str, float]:
+        """The Unix time at which the pause of each endpoint that had one ends or ended."""
+        difference_seconds = self._now() - self._monotonic()
+        return {endpoint: end + difference_seconds for endpoint, end in self._ends.items()}
+
     def pause(self, seconds: float, endpoint: str = WHOLE_TARGET) -> None:
         """Let no request to the endpoint start for `seconds` from now; a pause already longer stays."""
-        until = self._now() + min(seconds, LONGEST_PAUSE_SECONDS)
-        self.pauses[endpoint] = max(self.pauses.get(endpoint, 0.0), until)
+        end = self._monotonic() + min(seconds, LONGEST_PAUSE_SECONDS)
+        self._ends[endpoint] = max(self._ends.get(endpoint, end), end)
 
     def remaining_pause_seconds(self, endpoints: Collection[str] = ()) -> float:
         """Return how long the longest pause of the target or of one of the endpoints still lasts, 0 without one."""
-        ends = (self.pauses.get(endpoint, 0.0) for endpoint in (WHOLE_TARGET, *endpoints))
-        return max(0.0, max(ends) - self._now())
+        ends = [self._ends[endpoint] for endpoint in (WHOLE_TARGET, *endpoints) if endpoint in self._ends]
+        return max(0.0, max(ends) - self._monotonic()) if ends else 0.0
 
     def paused_until(self, endpoint: str) -> float:
         """Return the Unix time at which the endpoint's own pause ends, 0 without one."""
-        until = self.pauses.get(endpoint, 0.0)
-        return until if until > self._now() else 0.0
+        left_seconds = self._ends.get(endpoint, -math.inf) - self._monotonic()
+        return self._now() + left_seconds if left_seconds > 0 else 0.0
 
     @asynccontextmanager
     async def place(self, endpoint: str = WHOLE_TARGET) -> AsyncIterator[None]:

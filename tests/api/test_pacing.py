@@ -151,7 +151,7 @@ def test_a_header_that_is_no_whole_number_counts_as_absent(text: str, number: in
 
 async def test_a_short_pause_is_waited_for_by_everybody() -> None:
     clock = Clock()
-    pace = Pace(1e5, 2, clock.now, clock.sleep)
+    pace = Pace(1e5, 2, clock.now, clock.sleep, clock.now)
     pace.pause(LONGEST_WAIT_SECONDS)
     async with pace.place():
         assert clock.seconds == NOW_SECONDS + LONGEST_WAIT_SECONDS
@@ -167,7 +167,7 @@ async def test_a_pause_that_grows_while_it_is_waited_for_is_waited_for_to_its_en
         if len(clock.slept) == 1:
             pace.pause(5)
 
-    pace = Pace(1e5, 2, clock.now, sleep)
+    pace = Pace(1e5, 2, clock.now, sleep, clock.now)
     pace.pause(10)
     async with pace.place():
         assert clock.seconds == NOW_SECONDS + 15
@@ -175,7 +175,7 @@ async def test_a_pause_that_grows_while_it_is_waited_for_is_waited_for_to_its_en
 
 async def test_a_long_pause_is_told_at_once() -> None:
     clock = Clock()
-    pace = Pace(1e5, 2, clock.now, clock.sleep)
+    pace = Pace(1e5, 2, clock.now, clock.sleep, clock.now)
     pace.pause(LONGEST_WAIT_SECONDS + 1)
     with pytest.raises(RateLimitedError, match="pause of 31 s more") as error:
         async with pace.place():
@@ -187,7 +187,7 @@ async def test_a_long_pause_is_told_at_once() -> None:
 
 async def test_a_pause_of_one_endpoint_holds_up_no_other() -> None:
     clock = Clock()
-    pace = Pace(1e5, 2, clock.now, clock.sleep)
+    pace = Pace(1e5, 2, clock.now, clock.sleep, clock.now)
     pace.pause(LONGEST_WAIT_SECONDS + 1, "/things")
     with pytest.raises(RateLimitedError, match="a pause of requests to /things of 31 s more"):
         async with pace.place("/things"):
@@ -202,7 +202,7 @@ async def test_a_pause_of_one_endpoint_holds_up_no_other() -> None:
 
 async def test_a_pause_of_the_whole_target_holds_up_every_endpoint() -> None:
     clock = Clock()
-    pace = Pace(1e5, 2, clock.now, clock.sleep)
+    pace = Pace(1e5, 2, clock.now, clock.sleep, clock.now)
     pace.pause(LONGEST_WAIT_SECONDS + 1)
     with pytest.raises(RateLimitedError, match="asked for a pause of 31 s more"):
         async with pace.place("/things"):
@@ -221,7 +221,7 @@ async def test_who_waits_for_a_paused_endpoint_takes_nobodys_place() -> None:
         async with pace.place(endpoint):
             return endpoint
 
-    pace = Pace(1e5, 1, clock.now, sleep)
+    pace = Pace(1e5, 1, clock.now, sleep, clock.now)
     pace.pause(5, "/things")
     waiting = asyncio.ensure_future(ask("/things"))
     await asyncio.sleep(0)
@@ -252,7 +252,7 @@ def test_nobody_can_say_where_a_window_that_slides_began() -> None:
 
 def test_a_pause_is_never_shortened_nor_longer_than_a_day() -> None:
     clock = Clock()
-    pace = Pace(1, 1, clock.now)
+    pace = Pace(1, 1, clock.now, monotonic=clock.now)
     pace.pause(60)
     pace.pause(5)
     assert pace.remaining_pause_seconds() == 60
@@ -297,3 +297,17 @@ async def test_a_failed_request_gives_its_place_back() -> None:
         with pytest.raises(KeyError):
             async with pace.place():
                 raise KeyError
+
+
+@pytest.mark.parametrize("step_seconds", [-7200.0, 3600.0])
+def test_a_pause_is_as_long_as_it_was_asked_for_when_the_clock_is_set(step_seconds: float) -> None:
+    """Set forward, the platform would be asked too early; set back, it would not be asked for hours."""
+    wall, monotonic = Clock(), Clock(0.0)
+    pace = Pace(1, 1, wall.now, monotonic=monotonic.now)
+    pace.pause(600, "/things")
+    wall.seconds += step_seconds + 60
+    monotonic.seconds += 60
+
+    assert pace.remaining_pause_seconds(["/things"]) == 540
+    assert pace.paused_until("/things") == wall.now() + 540
+    assert pace.pauses == {"/things": wall.now() + 540}

@@ -71,7 +71,9 @@ async def world(simulated: Organisation, top: int = 100) -> AsyncIterator[World]
         text = configuration(site).replace("requests_per_second: 50", "requests_per_second: 100000")
         text = text.replace("attempts: {", f"attempts: {{courses: {{top: {top}}}, ")
         config = parse(read(text, "config.yaml", {}), Path(), installed())
-        yield World(clock, config.targets, make_clients(config.targets, ApiMetrics(CollectorRegistry()), clock.unix))
+        yield World(
+            clock, config.targets, make_clients(config.targets, ApiMetrics(CollectorRegistry()), clock.unix, clock.unix)
+        )
 
 
 def ids_of(values: Values) -> set[str]:

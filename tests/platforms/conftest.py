@@ -40,7 +40,7 @@ def client_for() -> Callable[[Access, Handler], Client]:
             "test",
             "test",
             access,
-            Pace(1e5, 4, clock.now, clock.sleep),
+            Pace(1e5, 4, clock.now, clock.sleep, clock.now),
             transport=lambda: httpx.MockTransport(handler),
             metrics=ApiMetrics(CollectorRegistry()),
             now=clock.now,
