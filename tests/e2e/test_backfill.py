@@ -55,7 +55,7 @@ async def test_killed_at_any_reading_and_repeated_it_gives_the_same_bytes(still:
     config = written_config(still, tmp_path)
     more = ("--step=1h", f"--to={datetime.now(UTC) - timedelta(hours=4):%Y-%m-%dT%H:%M:%SZ}")
     whole = await run(*flags(config, tmp_path / "whole.om", *more))
-    assert (whole.code, whole.err.count("reading")) == (0, 13), whole.err
+    assert (whole.code, whole.err.count("reading")) == (0, 14), whole.err
 
     kills = 0
     again = Ended(-1, "", "")
