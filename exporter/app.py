@@ -237,26 +237,28 @@ class Exporter:
             self._hasten(job)
 
     def _hasten(self, job: Job) -> None:
-        """Let a collector run at the end of its windows: nothing says what they are after it, until the next run."""
+        """Let a collector run before its phase where there is nothing to show until then.
+
+        Nothing says what its windows are after their end, and one whose run was cut off may have no values at all.
+        """
         entry = self.snapshot[job.key]
-        if entry.waits_for_border:
-            self._schedule.hasten(id_of(job.key), entry.windows_end_at - self._now())
+        due_at = entry.windows_end_at if entry.waits_for_border else entry.repeat_at
+        if due_at is not None:
+            self._schedule.hasten(id_of(job.key), due_at - self._now())
 
     async def _run(self, job: Job) -> Result:
-        before = self.snapshot[job.key].begun_at
-        self._begin(job.key, self._now())  # a run that dies with the process counts: a crash loop must not repeat it
+        before = self.snapshot[job.key]
+        self.snapshot.begin(job.key, self._now())
+        self._save(job.key, cut_off=before.cut_off + 1)  # as it is if the process dies now
         self._collecting.add(id_of(job.key))
         try:
             return await collection.run(job.client, job.collector, job.settings, self._now)
-        except asyncio.CancelledError:  # but one that an orderly stop cuts off is due again
-            self._begin(job.key, before)
+        except asyncio.CancelledError:
+            self.snapshot.cut_off(job.key, before.begun_at)
+            self._save(job.key, cut_off=before.cut_off + 1)
             raise
         finally:
             self._collecting.remove(id_of(job.key))
-
-    def _begin(self, key: Key, begun_at: float | None) -> None:
-        self.snapshot.begin(key, begun_at)
-        self._save(key)
 
     async def publish(self, key: Key, result: Result) -> None:
         """Take in a run's result. One collector's runs never overlap, so its results are published in their order."""
@@ -279,12 +281,11 @@ class Exporter:
         records = self._storage.load({job.source: job.collector.families for job in jobs})
         return {source.key: record for source, record in records.items()}
 
-    def _save(self, key: Key) -> None:
+    def _save(self, key: Key, cut_off: int = 0) -> None:
         if self._storage is not None:
             job, entry = self._parts.jobs[id_of(key)], self.snapshot[key]
-            self._storage.save(
-                Record(job.source, entry.begun_at, job.pauses, entry.last, entry.last_success_at, entry.published)
-            )
+            told = (entry.last, entry.last_success_at, entry.published)
+            self._storage.save(Record(job.source, entry.begun_at, job.pauses, *told, cut_off))
 
     def _skipped(self, job_id: str, reason: str, count: int = 1) -> None:
         if job := self._parts.jobs.get(job_id):
@@ -332,6 +333,7 @@ def _restored(entry: Entry, record: Record | None) -> Entry:
     return replace(
         entry,
         begun_at=record.begun_at,
+        cut_off=record.cut_off,
         last=record.last,
         last_success_at=record.last_success_at,
         published=record.published,

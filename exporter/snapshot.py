@@ -14,6 +14,9 @@ from exporter.metrics import MOST_LABEL_CHARACTERS, Family, Sample, is_cut, shor
 Families = Mapping[Family, tuple[Sample, ...]]
 """Samples by family, each series once."""
 
+FIRST_REPEAT_SECONDS = 60.0
+"""A run that was cut off is repeated so long after it began; twice as long after each further one that is cut off."""
+
 SKIP_REASONS = ("overlap", "missed", "paused")
 
 
@@ -82,6 +85,8 @@ class Entry:
     max_series: int
     begun_at: float | None = None
     """When the last run began, one under way included."""
+    cut_off: int = 0
+    """How many runs in a row were cut off by the end of a process, or by a reload."""
     last: Result | None = None
     published: Published | None = None
     last_success_at: float | None = None
@@ -108,6 +113,13 @@ class Entry:
         """True while no run has begun since the first samples of the last complete result ended."""
         return self.windows_end_at < math.inf and (self.begun_at is None or self.begun_at < self.windows_end_at)
 
+    @property
+    def repeat_at(self) -> float | None:
+        """When a run that was cut off is to be repeated; None if none was, or if there are values to wait with."""
+        if not self.cut_off or self.begun_at is None or self.published is not None:
+            return None
+        return self.begun_at + FIRST_REPEAT_SECONDS * 2.0 ** min(self.cut_off - 1, 20)
+
 
 class Snapshot:
     """The entries of all collectors, in the order of the configuration."""
@@ -127,9 +139,15 @@ class Snapshot:
     def __getitem__(self, key: Key) -> Entry:
         return self._entries[key]
 
-    def begin(self, key: Key, begun_at: float | None) -> None:
+    def begin(self, key: Key, begun_at: float) -> None:
         """Take note of when a run began."""
         self._entries[key] = replace(self._entries[key], begun_at=begun_at)
+
+    def cut_off(self, key: Key, begun_before: float | None) -> None:
+        """Take note that a run did not end. The first in a row is as if it had not begun, and due again at once."""
+        entry = self._entries[key]
+        begun_at = entry.begun_at if entry.cut_off else begun_before
+        self._entries[key] = replace(entry, begun_at=begun_at, cut_off=entry.cut_off + 1)
 
     def publish(self, key: Key, result: Result) -> Entry:
         """Take in a run's result: a complete one replaces what is exposed, any other leaves it as it is.
@@ -146,6 +164,7 @@ class Snapshot:
             )
         self._entries[key] = replace(
             entry,
+            cut_off=0,
             last=replace(result, samples=()),
             published=published,
             windows_end_at=published.ends_at if published and result.state is State.OK else entry.windows_end_at,

@@ -60,15 +60,16 @@ MIGRATIONS = (
     "ALTER TABLE collectors ADD COLUMN pauses TEXT NOT NULL DEFAULT '{}'",
     """UPDATE collectors SET pauses = printf('{"":%.3f}', paused_until)""",
     "ALTER TABLE collectors DROP COLUMN paused_until",
+    "ALTER TABLE collectors ADD COLUMN cut_off INTEGER NOT NULL DEFAULT 0",
 )
 """The statement that leads to each version of the schema, the first to version 1; `PRAGMA user_version` counts them."""
 
 LOAD = "SELECT * FROM collectors WHERE target = ? AND collector = ? AND fingerprint = ?"
 SAVE_RUN = """
-    INSERT INTO collectors (target, collector, fingerprint, begun_at, pauses,
+    INSERT INTO collectors (target, collector, fingerprint, begun_at, cut_off, pauses,
                             state, started_at, duration_seconds, error, remedy, last_success_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET begun_at = excluded.begun_at, pauses = excluded.pauses,
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET begun_at = excluded.begun_at, cut_off = excluded.cut_off, pauses = excluded.pauses,
         state = excluded.state, started_at = excluded.started_at, duration_seconds = excluded.duration_seconds,
         error = excluded.error, remedy = excluded.remedy, last_success_at = excluded.last_success_at
 """
@@ -106,7 +107,8 @@ class Source:
 class Record:
     """What is stored of one collector. Times are Unix seconds; `begun_at` is also that of a run that never ended.
 
-    `pauses` are the ends of those that hold it up, by endpoint.
+    `pauses` are the ends of those that hold it up, by endpoint; `cut_off` counts the runs in a row that never ended,
+    one under way included.
     """
 
     source: Source
@@ -115,6 +117,7 @@ class Record:
     last: Result | None
     last_success_at: float | None
     published: Published | None
+    cut_off: int = 0
 
 
 class UnusableError(Exception):
@@ -253,7 +256,7 @@ def check_and_prune(connection: sqlite3.Connection, oldest_at: float) -> None:
     [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise ValueError(verdict)
-    connection.execute("DELETE FROM collectors WHERE coalesce(begun_at, 0) < ?", (oldest_at,))
+    connection.execute("DELETE FROM collectors WHERE coalesce(begun_at < ?, NOT cut_off)", (oldest_at,))
 
 
 def read(connection: sqlite3.Connection, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
@@ -286,14 +289,15 @@ def record_of(source: Source, row: sqlite3.Row, families: Sequence[Family]) -> R
         dropped = (row["illegal"], row["unreadable"], ())
         published = Published(stored, row["last_success_at"], *dropped, ends_at, cut_labels(stored))
     pauses = _pauses_decoder.decode(row["pauses"])
-    return Record(source, row["begun_at"], pauses, last, row["last_success_at"], published)
+    return Record(source, row["begun_at"], pauses, last, row["last_success_at"], published, row["cut_off"])
 
 
 def run_row(record: Record) -> tuple[object, ...]:
     """Return the parameters of SAVE_RUN."""
     key, last = record.source.key, record.last
     told = (str(last.state), last.started_at, last.duration_seconds, last.error, last.remedy) if last else (None,) * 5
-    run = (record.begun_at, msgspec.json.encode(record.pauses).decode(), *told, record.last_success_at)
+    pauses = msgspec.json.encode(record.pauses).decode()
+    run = (record.begun_at, record.cut_off, pauses, *told, record.last_success_at)
     return (key.target, key.collector, record.source.fingerprint, *run)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.api.client import Client
@@ -18,12 +19,24 @@ from exporter.exposition import Format
 from exporter.metrics import Sample
 from exporter.snapshot import Key
 from exporter.storage import Record, Storage, source_of
+from exporter.web.status import observe, status
+from exporter.web.status_page import StatusPage
 from tests.command import until
 from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, make_target
 
 PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
 MARKER = Key("marker", "people")
 HOUR_SECONDS = 3600.0
+
+
+class MortalStorage(Storage):
+    """Takes nothing in once its process was killed."""
+
+    is_dead = False
+
+    def save(self, record: Record) -> None:
+        if not self.is_dead:
+            super().save(record)
 
 
 class Platform:
@@ -54,18 +67,21 @@ class Platform:
 
 
 @asynccontextmanager
-async def process(folder: Path, *targets: Target, age_seconds: float = 0.0) -> AsyncIterator[Exporter]:
-    """Poll and store as a process does that started `age_seconds` ago, until its orderly end."""
+async def process(
+    folder: Path, *targets: Target, age_seconds: float = 0.0, is_killed: bool = False
+) -> AsyncIterator[Exporter]:
+    """Poll and store as a process does that started `age_seconds` ago, until its end."""
 
     def now() -> float:
         return time.time() - age_seconds
 
-    with closing(Storage(folder, now)) as storage:
+    with closing(MortalStorage(folder, now)) as storage:
         exporter = Exporter(Config(targets), now, storage)
         exporter.start()
         try:
             yield exporter
         finally:
+            storage.is_dead = is_killed
             exporter.stop()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             await asyncio.gather(*others, return_exceptions=True)
@@ -141,35 +157,110 @@ async def test_a_failed_run_counts_as_a_run_and_its_state_and_the_values_before_
         assert series(exporter, "fake_people") == {("site",): 7}
 
 
-async def test_a_run_that_died_with_its_process_is_not_repeated_before_its_time(tmp_path: Path) -> None:
-    target = Platform().target(interval="1h")
-    with closing(Storage(tmp_path)) as storage:
+async def hang(client: Client, settings: Any, now: datetime) -> list[Sample]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def cut_off(folder: Path, target: Target, age_seconds: float = 0.0, *, is_killed: bool) -> None:
+    """Begin every run in a process that ends before one has ended, `age_seconds` ago."""
+    async with process(folder, target, age_seconds=age_seconds, is_killed=is_killed) as exporter:
+
+        async def have_begun() -> bool:
+            return len(exporter._collecting) == 2
+
+        await until(have_begun)
+
+
+def store(folder: Path, target: Target, begun_at: float, cut_off: int) -> None:
+    """Store what is known of collectors that never ended a run."""
+    with closing(Storage(folder)) as storage:
         storage.load({})
         for collector in target.platform.collectors:
-            source = source_of(target.settings, collector)
-            storage.save(Record(source, time.time(), {}, None, None, None))
+            storage.save(Record(source_of(target.settings, collector), begun_at, {}, None, None, None, cut_off))
 
+
+def seconds_until_runs(folder: Path, target: Target) -> list[float]:
+    """Return in how long the next process would run each collector, without running one."""
+    with closing(Storage(folder)) as storage:
+        exporter = Exporter(Config((target,)), storage=storage)
+        moments = [exporter.next_run_at(entry.key) for entry in exporter.snapshot]
+    return [(moment - datetime.now(UTC)).total_seconds() for moment in moments if moment]
+
+
+@pytest.mark.parametrize(("kills", "minutes"), [(1, 1), (2, 2), (3, 4), (4, 8), (7, 64)])
+async def test_a_first_run_that_was_killed_is_repeated_after_1_2_4_minutes(
+    tmp_path: Path, kills: int, minutes: int
+) -> None:
+    """Within a minute after its time, so that a thousand targets do not come at once."""
+    target = make_target(hang, hang, interval="10h")
+    for kill in reversed(range(kills)):  # so far apart that each process runs what the one before left
+        await cut_off(tmp_path, target, kill * 20 * HOUR_SECONDS, is_killed=True)
+
+    assert len(seconds_until_runs(tmp_path, target)) == 2
+    for seconds in seconds_until_runs(tmp_path, target):
+        assert 60 * minutes - 30 < seconds < 60 * minutes + 60
+
+
+async def test_a_crash_loop_repeats_a_run_at_last_as_seldom_as_its_interval_says(tmp_path: Path) -> None:
+    target = make_target(hang, hang, interval="1h")
+    store(tmp_path, target, begun_at=time.time(), cut_off=1_000_000)
+
+    assert all(1800 - 30 < seconds < 1.5 * HOUR_SECONDS for seconds in seconds_until_runs(tmp_path, target))
     assert await runs_after_restart(tmp_path, Platform(), interval="1h") == []
-    async with process(tmp_path, target) as exporter:
-        assert not exporter.is_ready()
-        next_run_at = exporter.next_run_at(PEOPLE_KEY)
-        assert next_run_at is not None
-        assert next_run_at - datetime.now(UTC) <= timedelta(hours=1.5)
+
+
+async def test_a_killed_run_with_a_complete_result_behind_it_waits_for_its_phase(tmp_path: Path) -> None:
+    keys = {"interval": "1h", "max_age": "5h"}
+    await first_process(tmp_path, Platform().target(**keys), age_seconds=2 * HOUR_SECONDS)
+    await cut_off(tmp_path, make_target(hang, hang, **keys), is_killed=True)
+
+    assert all(seconds > 1800 - 30 for seconds in seconds_until_runs(tmp_path, Platform().target(**keys)))
+
+
+async def test_a_run_that_ends_makes_up_for_those_that_were_killed(tmp_path: Path) -> None:
+    for hours in (9, 6, 3):
+        await cut_off(tmp_path, make_target(hang, hang, interval="1h"), hours * HOUR_SECONDS, is_killed=True)
+    refusing = Platform(UnauthorizedError("GET /things answered 401")).target(interval="1h")
+    await first_process(tmp_path, refusing)
+
+    async with process(tmp_path, refusing) as exporter:
+        assert [entry.cut_off for entry in exporter.snapshot] == [0, 0]
+    assert all(seconds > 1800 - 30 for seconds in seconds_until_runs(tmp_path, refusing))
 
 
 async def test_a_run_that_an_orderly_stop_cut_off_is_due_again(tmp_path: Path) -> None:
     begun = asyncio.Event()
 
-    async def hang(client: Client, settings: Any, now: datetime) -> list[Sample]:
+    async def hangs(client: Client, settings: Any, now: datetime) -> list[Sample]:
         begun.set()
-        await asyncio.Event().wait()
-        raise AssertionError
+        return await hang(client, settings, now)
 
-    async with process(tmp_path, make_target(Platform().people, hang, interval="1h")) as exporter:
+    async with process(tmp_path, make_target(Platform().people, hangs, interval="1h")) as exporter:
         await until_ran(exporter, PEOPLE_KEY)
         await begun.wait()
 
     assert await runs_after_restart(tmp_path, Platform(), interval="1h") == ["places"]
+
+
+async def test_orderly_restarts_in_a_row_do_not_begin_the_same_long_run_again_and_again(tmp_path: Path) -> None:
+    target = make_target(hang, hang, interval="10h")
+    await cut_off(tmp_path, target, is_killed=False)
+    await cut_off(tmp_path, target, is_killed=False)
+
+    assert await runs_after_restart(tmp_path, Platform(), interval="10h") == []
+    assert all(120 - 30 < seconds < 120 + 60 for seconds in seconds_until_runs(tmp_path, target))
+
+
+async def test_a_run_that_was_killed_is_explained_on_the_page(tmp_path: Path) -> None:
+    target = make_target(hang, hang, interval="1h")
+    await cut_off(tmp_path, target, is_killed=True)
+
+    with closing(Storage(tmp_path)) as storage:
+        exporter = Exporter(Config((target,)), storage=storage)
+        page = StatusPage("/metrics").render(status(observe(exporter, time.time())))
+    assert "The exporter ended before the first run did." in page
+    assert "find out what ends the exporter" in page
 
 
 async def test_values_that_grew_too_old_meanwhile_are_not_exposed_but_the_time_of_the_last_success_is(

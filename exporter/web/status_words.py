@@ -33,6 +33,11 @@ MEANINGS = {
     State.INTERNAL_ERROR: "The collector itself failed; no fault of the platform.",
 }
 
+NO_VALUES = "There are no values yet."
+CUT_OFF_REMEDY = (
+    "wait for the next run; if that is cut off too, find out what ends the exporter, such as a memory limit or a"
+    " liveness probe that gives it too little time"
+)
 LATE = "Runs succeed too seldom: the values are older than two intervals."
 LATE_REMEDY = (
     "look for skipped runs here and in the log: if paused, wait for the platform; if overlapping, lengthen the interval"
@@ -58,6 +63,9 @@ def words(entry: Entry, is_late: bool) -> Words:
         return Words("Late", f"{LATE} {_what_is_served(entry)}", LATE_REMEDY)
     if entry.published and entry.published.series_dropped:
         return Words("Series left out", DROPPED, DROPPED_REMEDY)
+    if entry.last is None and entry.cut_off:
+        times = "" if entry.cut_off == 1 else f", {entry.cut_off} times in a row"
+        return Words("Cut off", f"The exporter ended before the first run did{times}. {NO_VALUES}", CUT_OFF_REMEDY)
     return Words(SUMMARIES[entry.state], MEANINGS[entry.state])
 
 
@@ -67,7 +75,7 @@ def _what_is_served(entry: Entry) -> str:
     if entry.published:
         return "The last complete values are still served."
     if entry.last_success_at is None:
-        return "There are no values yet."
+        return NO_VALUES
     return "The last complete values grew older than max_age and are no longer served."
 
 

@@ -55,6 +55,15 @@ def test_before_the_first_run_a_collector_waits() -> None:
     assert (collector.samples, collector.is_late, collector.remedy) == (0, False, "")
 
 
+def test_a_first_run_that_was_cut_off_says_so_and_what_to_do() -> None:
+    once, again = (of(replace(NEW, begun_at=minutes_ago(1), cut_off=times)) for times in (1, 3))
+
+    assert (once.level, once.state, once.summary) == (Level.WAITING, State.PENDING, "Cut off")
+    assert once.meaning == "The exporter ended before the first run did. There are no values yet."
+    assert again.meaning == "The exporter ended before the first run did, 3 times in a row. There are no values yet."
+    assert once.remedy.startswith("wait for the next run; ")
+
+
 def test_a_good_run_makes_it_well_with_its_times() -> None:
     collector = of(good(NEW, minutes_ago(3), samples=7))
 
