@@ -25,6 +25,10 @@ def document_of(body: bytes) -> Any:
     A number too large for a float is a text then, which no series takes for a number. Raises ValueError or
     RecursionError.
     """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass  # the slower way can mend it
     if _is_of_another_encoding(body):
         raise ValueError("not UTF-8")
     return json.loads(_mended(body), parse_float=_finite, parse_constant=_refused)

@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 T = TypeVar("T")
 
+CHUNK = 100
 _OR_UNKNOWN: Final = "or unknown"
 
 OrUnknown = Annotated[T | UnsetType, _OR_UNKNOWN]
@@ -61,13 +62,25 @@ def _read(value: Any, of: Any, path: str, found: list[UnreadableValue]) -> Any:
     if has_unknowns(of):
         item, struct = _item(of), _struct(of)
         if isinstance(value, list) and item is not None:
-            return [_read(one, item, f"{path}[{position}]", found) for position, one in enumerate(value)]
+            return _read_list(value, item, path, found)
         if isinstance(value, dict) and struct is not None:
             try:
                 return msgspec.convert(value, struct)
             except msgspec.ValidationError:
                 return _read_struct(value, struct, path, found)
     return _convert(value, of, path)
+
+
+def _read_list(values: list[Any], item: Any, path: str, found: list[UnreadableValue]) -> list[Any]:
+    """Look only at the items of a chunk that does not convert as it is: few of a long list do not."""
+    read: list[Any] = []
+    for start in range(0, len(values), CHUNK):
+        chunk = values[start : start + CHUNK]
+        try:
+            read += msgspec.convert(chunk, list[item])
+        except msgspec.ValidationError:
+            read += [_read(one, item, f"{path}[{start + number}]", found) for number, one in enumerate(chunk)]
+    return read
 
 
 def _read_struct(value: dict[str, Any], struct: Any, path: str, found: list[UnreadableValue]) -> Any:
