@@ -98,7 +98,8 @@ def history_markdown(platforms: Iterable[Platform[Any]]) -> str:
         "What the platform itself corrects later counts as corrected. Where the platform has a present value of its",
         "own, the dates must lead to it. A family is told whole or not at all: what the dates contradict is left out",
         "with all its series, and the command says so, and of how many records they are wrong. PYBOSSA's totals may be",
-        "older than a deletion, so what differs from them is written, and the command says both numbers.",
+        "older than a deletion, so what differs from them is written, and the command says both numbers. A record with",
+        "a date that cannot be read is missing from what hangs on the date, and named.",
     ]
     for platform in platforms:
         lines += ["", f"## {platform.name}", "", "| collector | series | history | |", "|---|---|---|---|"]
