@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +21,8 @@ from exporter.backfill.run import Job
 from exporter.backfill.units import units
 from exporter.backfill_command import Login, backfill_history, backfill_options
 from exporter.config import Config, Target, load, parse
+from exporter.demo import program
+from exporter.demo.program import DemoError
 from exporter.errors import BackfillError, ChoiceError, CollectError, ConfigError, State
 from exporter.exposition import Format, samples_page
 from exporter.metrics import TARGET_LABEL, Sample
@@ -39,9 +40,6 @@ from exporter.yaml_document import read
 EXIT_CONFIGURATION = 1
 EXIT_PLATFORM = 3
 """A platform did not answer as it should; 2 is click's own for wrong usage."""
-
-DEMO_SEED = 1
-DEMO_DAYS = 730
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -288,22 +286,19 @@ def demo(addresses: list[tuple[str, int]], telemetry_path: str, log_level: str, 
     """Run with a simulated organisation instead of real platforms; needs no credentials. Stop it with Ctrl-C."""
     logs.configure(log_level, log_format)
     sockets = _listen(addresses)
-    event_loop.run(_demo(sockets, telemetry_path))
+    try:
+        event_loop.run(_demo(sockets, telemetry_path))
+    except DemoError as error:
+        click.echo(f"{error}; what it said stands above", err=True)
+        sys.exit(EXIT_PLATFORM)
 
 
 async def _demo(sockets: list[socket.socket], telemetry_path: str) -> None:
-    # loaded only here: a normal start has no use for the simulation
-    from exporter.demo.configuration import configuration  # noqa: PLC0415
-    from exporter.demo.organisation import organisation  # noqa: PLC0415
-    from exporter.demo.server import GENEROUS_LIMITS, serve  # noqa: PLC0415
-
-    start = datetime.now(UTC).date() - timedelta(days=DEMO_DAYS)
-    async with serve(organisation(DEMO_SEED, start), lambda: datetime.now(UTC), options=GENEROUS_LIMITS) as site:
-        document = read(configuration(site), "demo", {})
-        config = parse(document, Path(), platform.installed())
+    async with program.start() as platforms:
+        config = parse(read(platforms.configuration, "demo", {}), Path(), platform.installed())
         for line in _demo_lines(sockets, telemetry_path, config):
             click.echo(line)
-        await process.serve(app.Exporter(config), sockets, telemetry_path)
+        await platforms.outlast(process.serve(app.Exporter(config), sockets, telemetry_path))
 
 
 def _demo_lines(sockets: list[socket.socket], telemetry_path: str, config: Config) -> Iterator[str]:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from exporter.cli import DEMO_DAYS, DEMO_SEED
 from exporter.demo.configuration import configuration
-from exporter.demo.organisation import organisation
+from exporter.demo.organisation import two_years_old
 from exporter.demo.server import GENEROUS_LIMITS, serve
 
 COMMAND = Path(sys.executable).with_name("engagement-exporter")
@@ -26,8 +25,7 @@ async def write_history(folder: Path, length: timedelta, labels: Mapping[str, st
     """
     now = datetime.now(UTC)
     config, history = folder / "history.yaml", folder / "history.om"
-    born = now.date() - timedelta(days=DEMO_DAYS)
-    async with serve(organisation(DEMO_SEED, born), lambda: now, options=GENEROUS_LIMITS) as platforms:
+    async with serve(two_years_old(now.date()), lambda: now, options=GENEROUS_LIMITS) as platforms:
         config.write_text(configuration(platforms, REQUESTS_PER_SECOND), encoding="utf-8")
         await _run(
             COMMAND,

@@ -66,20 +66,22 @@ async def running(*arguments: str | Path) -> AsyncIterator[Running]:
     without_storage = () if "demo" in arguments else ("--storage.path=",)  # of an option given twice, the last counts
     process = await start(COMMAND, *without_storage, *arguments, "--web.listen-address", "127.0.0.1:0")
     try:
-        yield Running(process, await _url(process))
+        yield Running(process, await listening_at(process))
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             await ended(process)
 
 
-async def _url(process: Process) -> str:
+async def listening_at(process: Process) -> str:
+    """Wait until the exporter listens, and return its URL."""
     assert process.stderr is not None
     said = ""
-    async for line in process.stderr:
-        said += line.decode()
-        if found := LISTENING.search(said):
-            return f"http://{found[1]}:{found[2]}"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for line in process.stderr:
+            said += line.decode()
+            if found := LISTENING.search(said):
+                return f"http://{found[1]}:{found[2]}"
     raise AssertionError(f"the exporter ended instead of listening: {said}")
 
 
