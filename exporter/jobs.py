@@ -143,7 +143,7 @@ def make_client(
     metrics.retries.labels(*labels)
     limit_of = target.platform.limit.endpoint_of if target.platform.limit else lambda _endpoint: WHOLE_TARGET
     asked = {endpoint for collector in enabled_collectors(target) for endpoint in collector.endpoints(settings)}
-    for endpoint in {WHOLE_TARGET, *map(limit_of, asked)}:
+    for endpoint in sorted({WHOLE_TARGET, *map(limit_of, asked)}):
         metrics.paused_until.labels(*labels, endpoint).set_function(partial(pace.paused_until, endpoint))
     return Client(
         *labels,
