@@ -41,8 +41,8 @@ PROJECTS_WITHOUT_STATISTICS = Family(
 )
 PROJECT_INFO = info(
     "pybossa_project_info",
-    "A published project that has series of its own; category is its category's short name. From /api/project and "
-    "/api/category, as of the poll.",
+    "A published project that has series of its own; category is its category's short name; a name that cannot be read "
+    "is empty. From /api/project and /api/category, as of the poll.",
     ("project", "short_name", "name", "category"),
 )
 PROJECT_TASKS = Family("pybossa_project_tasks", f"Tasks of the project. {_BY_JOBS}", _PROJECT)
