@@ -230,6 +230,8 @@ class Exporter:
         finally:
             del self._polls[job_id]
         self._run_log.ended(job.key, result)
+        for one in self.snapshot.of_target(job.key.target):  # what has room depends on all collectors of the target
+            self._run_log.left_out(one)
         pause_seconds = job.remaining_pause_seconds()
         if result.state is State.RATE_LIMITED and pause_seconds > LONGEST_WAIT_SECONDS:
             self._schedule.defer(job_id, pause_seconds)

@@ -30,6 +30,7 @@ from exporter.plan import lines, plan
 from exporter.probe import probe
 from exporter.self_metrics import ApiMetrics
 from exporter.settings import is_loopback
+from exporter.snapshot import Key, Snapshot
 from exporter.storage import Storage
 from exporter.web.access import Access
 from exporter.web.listen import activated, listen
@@ -204,6 +205,11 @@ def poll(config_file: Path, target_name: str, collector_name: str | None, form: 
             click.echo(result.traceback, err=True, nl=False)
         for values in result.unreadable:
             click.echo(f"{target_name}: {collector.name}: {values.count} values could not be read: {values}", err=True)
+    for entry in _published(target, chosen, results):
+        if entry.published and entry.published.left_out:
+            names = ", ".join(family.name for family in entry.published.left_out)
+            text = f"over max_series ({entry.max_series}), /metrics would be without {names}"
+            click.echo(f"{target_name}: {entry.key.collector}: {text}", err=True)
     samples = [sample for result in results for sample in result.samples]
     click.echo(_printed(target_name, samples, form), nl=False)
     sys.exit(0 if all(result.state is State.OK for result in results) else EXIT_PLATFORM)
@@ -213,6 +219,17 @@ async def _run_once(target: Target, collectors: Sequence[platform.Collector[Any]
     clients = jobs.make_clients([target], ApiMetrics(CollectorRegistry()))
     client = clients[target.settings.name]
     return [await collection.run(client, collector, target.settings) for collector in collectors]
+
+
+def _published(
+    target: Target, collectors: Sequence[platform.Collector[Any]], results: Sequence[collection.Result]
+) -> Snapshot:
+    """Return what a page would have of the results."""
+    settings = target.settings
+    snapshot = Snapshot(jobs.new_entry(settings, collector) for collector in collectors)
+    for collector, result in zip(collectors, results, strict=True):
+        snapshot.publish(Key(settings.name, collector.name), result)
+    return snapshot
 
 
 def _printed(target_name: str, samples: list[Sample], form: str) -> str:

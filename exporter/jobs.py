@@ -52,8 +52,7 @@ class Job:
 
     def entry(self) -> Entry:
         """Return the entry of a collector that has not run yet."""
-        max_age_seconds, max_series = self.settings.max_age.total_seconds(), self.settings.max_series
-        return Entry(self.key, self.settings.platform, self.interval.total_seconds(), max_age_seconds, max_series)
+        return new_entry(self.settings, self.collector)
 
     def has_source_of(self, other: "Job | None") -> bool:
         """True if the values of the two mean the same."""
@@ -99,6 +98,17 @@ def make_parts(
         for collector in enabled_collectors(target)
     )
     return Parts(config, clients, {id_of(job.key): job for job in jobs})
+
+
+def new_entry(settings: TargetSettings, collector: Collector[Any]) -> Entry:
+    """Return the entry of a collector that has not run yet."""
+    return Entry(
+        Key(settings.name, collector.name),
+        settings.platform,
+        interval(settings, collector).total_seconds(),
+        settings.max_age.total_seconds(),
+        settings.max_series,
+    )
 
 
 def id_of(key: Key) -> str:

@@ -10,7 +10,8 @@ import structlog
 
 from exporter.collection import Result
 from exporter.errors import State
-from exporter.snapshot import Key
+from exporter.metrics import Family
+from exporter.snapshot import Entry, Key
 
 logger = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class RunLog:
         self._now = now
         self._troubles: dict[Key, Trouble] = {}
         self._unreadable: dict[Key, str] = {}
+        self._left_out: dict[Key, tuple[Family, ...]] = {}
 
     def ended(self, key: Key, result: Result) -> None:
         """Log the end of a run; a complete one ends the collector's trouble and says what it was."""
@@ -97,11 +99,26 @@ class RunLog:
             )
         self._unreadable[key] = told
 
+    def left_out(self, entry: Entry) -> None:
+        """Name the families that have no room within max_series: once, as long as they are the same."""
+        left_out = entry.published.left_out if entry.published else ()
+        if left_out and left_out != self._left_out.get(entry.key):
+            logger.warning(
+                "families left out",
+                target=entry.key.target,
+                collector=entry.key.collector,
+                max_series=entry.max_series,
+                families=", ".join(family.name for family in left_out),
+                remedy="raise max_series of the target, or choose less to collect",
+            )
+        self._left_out[entry.key] = left_out
+
     def forget(self, keys: Iterable[Key]) -> None:
         """End the trouble of collectors that are no longer there, or no longer read the same source."""
         for key in keys:
             self._troubles.pop(key, None)
             self._unreadable.pop(key, None)
+            self._left_out.pop(key, None)
 
     def _warn(self, key: Key, way: str, event: str, facts: Mapping[str, object]) -> None:
         now = self._now()

@@ -224,6 +224,17 @@ async def test_poll_prints_what_it_got_when_one_collector_fails(site: Demo, site
     assert ("pybossa_tasks", (("target", "crowd"),)) in series(result.out)
 
 
+async def test_poll_names_the_families_that_max_series_leaves_out(site: Demo, site_config: Path) -> None:
+    text = configuration(site).replace("platform: pybossa", "platform: pybossa\n    max_series: 5")
+    config = written(site_config, text)
+
+    result = await run("poll", "--config.file", config, "--target", "crowd", "--collector", "stats")
+
+    assert result.code == 0
+    assert result.err.startswith("crowd: stats: over max_series (5), /metrics would be without pybossa_task")
+    assert ("pybossa_tasks", (("target", "crowd"),)) in series(result.out)  # what the platform said is printed whole
+
+
 async def test_poll_of_a_platform_out_of_reach(crowd: Path) -> None:
     result = await run("poll", "--config.file", crowd, "--target", "crowd", "--collector", "stats")
 

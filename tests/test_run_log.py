@@ -11,9 +11,12 @@ from exporter.api.run import Unreadable
 from exporter.api.unreadable import UnreadableValue
 from exporter.collection import Result
 from exporter.errors import State
+from exporter.metrics import Family
 from exporter.run_log import MOST_WAYS, RunLog
-from exporter.snapshot import Key
+from exporter.snapshot import Entry, Key, Published
 from tests.fakes import NOW_SECONDS, Clock
+from tests.fakes import PEOPLE as PEOPLE_FAMILY
+from tests.fakes import PLACES as PLACES_FAMILY
 
 PEOPLE, PLACES = Key("site", "people"), Key("site", "places")
 HOUR_SECONDS = 3600.0
@@ -222,3 +225,22 @@ def test_a_source_that_is_another_one_names_its_values_anew(log: RunLog, lines: 
     log.ended(PEOPLE, replace(GOOD, unreadable=(unreadable("a1"),)))
 
     assert [line["event"] for line in told(lines)].count("values could not be read") == 2
+
+
+def test_families_that_max_series_leaves_out_are_named_once_as_long_as_they_are_the_same(
+    log: RunLog, lines: Lines
+) -> None:
+    def entry(*left_out: Family) -> Entry:
+        families = {PEOPLE_FAMILY: (PEOPLE_FAMILY.sample(7),), PLACES_FAMILY: (PLACES_FAMILY.sample(3, place="x"),)}
+        published = Published(families, NOW_SECONDS, left_out=left_out)
+        return Entry(PEOPLE, "fake", 60.0, HOUR_SECONDS, 1, published=published)
+
+    for one in (entry(), entry(PLACES_FAMILY), entry(PLACES_FAMILY), entry(PEOPLE_FAMILY, PLACES_FAMILY), entry()):
+        log.left_out(one)
+
+    assert [(line["event"], line["max_series"], line["families"]) for line in lines] == [
+        ("families left out", 1, "fake_places"),
+        ("families left out", 1, "fake_people, fake_places"),
+    ]
+    log.left_out(entry(PLACES_FAMILY))
+    assert len(lines) == 3

@@ -62,7 +62,8 @@ def words(entry: Entry, is_late: bool) -> Words:
     if is_late:
         return Words("Late", f"{LATE} {_what_is_served(entry)}", LATE_REMEDY)
     if entry.published and entry.published.series_dropped:
-        return Words("Series left out", DROPPED, DROPPED_REMEDY)
+        names = ", ".join(family.name for family in entry.published.left_out)
+        return Words("Series left out", f"{DROPPED} Without room: {names}." if names else DROPPED, DROPPED_REMEDY)
     if entry.last is None and entry.cut_off:
         times = "" if entry.cut_off == 1 else f", {entry.cut_off} times in a row"
         return Words("Cut off", f"The exporter ended before the first run did{times}. {NO_VALUES}", CUT_OFF_REMEDY)

@@ -127,6 +127,14 @@ def test_series_left_out_need_attention() -> None:
     assert "max_series" in collector.remedy
 
 
+def test_families_without_room_are_named() -> None:
+    latest = Snapshot([replace(NEW, max_series=1)])
+    samples = (PEOPLE.sample(7), PLACES.sample(3, place="x"), PLACES.sample(4, place="y"))
+    latest.publish(NEW.key, Result(State.OK, minutes_ago(1), 1.0, samples))
+
+    assert of(latest[NEW.key]).meaning.endswith("Without room: fake_places.")
+
+
 def test_values_that_cannot_be_read_are_counted_and_no_trouble() -> None:
     collector = of(good(NEW, minutes_ago(1), samples=5, unreadable=2))
 
