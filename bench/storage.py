@@ -14,7 +14,7 @@ from exporter.app import Exporter
 from exporter.collection import Result
 from exporter.config import Config, load
 from exporter.errors import State
-from exporter.jobs import enabled_collectors
+from exporter.jobs import enabled_collectors, id_of
 from exporter.metrics import Family, Sample
 from exporter.platform import installed
 from exporter.process import without_garbage_collection
@@ -43,7 +43,7 @@ def fill(folder: Path) -> None:
     async def publish() -> None:
         for target in config.targets:
             key = Key(target.settings.name, collector.name)
-            await exporter.publish(key, Result(State.OK, time.time(), 0.1, samples))
+            await exporter.record(exporter.parts.jobs[id_of(key)], Result(State.OK, time.time(), 0.1, samples))
 
     with closing(Storage(folder)) as storage:
         exporter = Exporter(config, storage=storage)

@@ -13,17 +13,17 @@ from prometheus_client import CollectorRegistry
 from exporter import collection
 from exporter.api.client import Quota
 from exporter.api.pacing import LONGEST_WAIT_SECONDS
-from exporter.collection import Result
+from exporter.collection import Result, bug
 from exporter.config import Config
 from exporter.difference import Difference, by_name, difference
 from exporter.errors import ConfigError, State
-from exporter.exposition import Exposition, Format
-from exporter.jobs import NO_PARTS, Job, Parts, id_of, make_parts
+from exporter.exposition import Exposition, Format, Rendered, rendered
+from exporter.jobs import NO_PARTS, Job, Parts, goes_on, id_of, make_parts, show_pauses
 from exporter.metrics import Family
 from exporter.run_log import RunLog
 from exporter.schedule import HEARTBEAT_SECONDS, Schedule
 from exporter.self_metrics import ApiMetrics, ProcessMetrics
-from exporter.snapshot import Entry, Key, Snapshot
+from exporter.snapshot import Entry, Key, Published, Snapshot, published_by
 from exporter.storage import Record, Storage
 from exporter.web.status import Reload
 
@@ -63,12 +63,14 @@ class Exporter:
         self._exposition = Exposition((), registry)
         self._schedule = Schedule(self._skipped)
         self._was_ready = False
-        self._parts = NO_PARTS
+        self.parts = NO_PARTS
         self._polls: dict[str, asyncio.Task[object] | None] = {}
         self._collecting: set[str] = set()
         self._reloading = asyncio.Lock()
+        self._next_reloads: dict[bool, asyncio.Task[Difference]] = {}
+        """Those that wait for the one under way, by whether they are dry runs."""
         parts = make_parts(config, self._api_metrics, now, monotonic)
-        self._put_in_force(parts, self._stored(parts))
+        self._put_in_force(parts, difference(NO_PARTS.config, config), *self._stored(parts))
 
     def start(self) -> None:
         """Start polling in the running event loop."""
@@ -83,19 +85,29 @@ class Exporter:
     @property
     def config(self) -> Config:
         """The configuration in force."""
-        return self._parts.config
+        return self.parts.config
 
     async def reload(self, *, dry_run: bool = False) -> Difference:
         """Read the configuration anew and, unless it is a `dry_run`, put it in force; returns what changes.
 
         What does not change goes on undisturbed: schedule, values, pauses, tokens, connections, runs under way. Raises
-        ConfigError, after which everything is as it was.
+        ConfigError, after which everything is as it was. At most one waits for the one before; who comes meanwhile
+        joins it.
         """
+        if dry_run not in self._next_reloads:
+            self._next_reloads[dry_run] = asyncio.create_task(self._reload(dry_run=dry_run))
+        return await asyncio.shield(self._next_reloads[dry_run])
+
+    async def _reload(self, *, dry_run: bool) -> Difference:
         async with self._reloading:
+            del self._next_reloads[dry_run]  # who comes from now on may have changed the file after it was read
             try:
-                config, changes = await asyncio.to_thread(self._next_config)
+                parts, changes = await asyncio.to_thread(self._next_parts)
                 if not dry_run:
-                    await self._replace_parts(config)
+                    records, ready = await asyncio.to_thread(self._stored, parts)
+                    await self._until_ended([job for job in self.parts.jobs.values() if not goes_on(job, parts)])
+                    self._was_ready = self.is_ready()
+                    self._put_in_force(parts, changes, records, ready)
             except Exception as error:
                 if not dry_run:
                     self.last_reload = Reload(self._now(), _refusal(error))
@@ -107,61 +119,66 @@ class Exporter:
                 _log_reload(changes)
             return changes
 
-    def _next_config(self) -> tuple[Config, Difference]:
+    def _next_parts(self) -> tuple[Parts, Difference]:
         config = self._load_config()
-        return config, difference(self.config, config)
+        parts = make_parts(config, self._api_metrics, self._now, self._monotonic, self.parts)
+        return parts, difference(self.config, config)
 
-    async def _replace_parts(self, config: Config) -> None:
-        parts, records = await asyncio.to_thread(self._next_parts, config)
-        ended = [job_id for job_id, job in self._parts.jobs.items() if not job.goes_on_as(parts.jobs.get(job_id))]
-        for job_id in ended:
-            self._schedule.remove(job_id)
-        polls = {job_id: poll for job_id in ended if (poll := self._polls.get(job_id))}
-        for job_id, poll in polls.items():
-            if job_id in self._collecting:  # what is being published already is waited for
-                poll.cancel()
-        await asyncio.gather(*polls.values(), return_exceptions=True)
-        self._was_ready = self.is_ready()
-        self._put_in_force(parts, records)
+    async def _until_ended(self, jobs: Collection[Job]) -> None:
+        """End the runs of jobs: at the moment of return none of them is going, and all are still scheduled."""
+        ids = [id_of(job.key) for job in jobs]
+        while polls := {job_id: poll for job_id in ids if (poll := self._polls.get(job_id))}:
+            for job_id, poll in polls.items():
+                if job_id in self._collecting:  # what is being published already is waited for
+                    poll.cancel()
+            await asyncio.wait(polls.values())
 
-    def _next_parts(self, config: Config) -> tuple[Parts, Mapping[Key, Record]]:
-        parts = make_parts(config, self._api_metrics, self._now, self._monotonic, self._parts)
-        return parts, self._stored(parts)
+    def _put_in_force(
+        self, parts: Parts, changes: Difference, records: Mapping[Key, Record], ready: Mapping[Key, Rendered]
+    ) -> None:
+        """Replace the parts at one moment.
 
-    def _put_in_force(self, parts: Parts, records: Mapping[Key, Record]) -> None:
-        """Replace the parts at one moment; `records` are what is stored of collectors that are new.
-
-        Jobs that do not go on are off the schedule by now, and their runs have ended.
+        `records` are what is stored of collectors that are new, with their lines in `ready`. The runs of jobs that do
+        not go on have ended by now. What may fail comes first, and has changed nothing then.
         """
-        old, old_snapshot, self._parts = self._parts, self.snapshot, parts
-        self._retire_clients(old)
-        for key, record in records.items():
-            for endpoint, until in record.pauses.items():
-                parts.clients[key.target].pace.pause(until - self._now(), endpoint)
-
+        old, before = self.parts, self.snapshot
         kept = {job.key for job_id, job in parts.jobs.items() if job.has_source_of(old.jobs.get(job_id))}
-        self.snapshot = Snapshot(
-            _continued(job.entry(), old_snapshot[job.key])
+        snapshot = Snapshot(
+            _continued(job.entry(), before[job.key])
             if job.key in kept
             else _restored(job.entry(), records.get(job.key))
             for job in parts.jobs.values()
         )
-        self.snapshot.expire(self._now())
+        snapshot.expire(self._now())
+        shown = [
+            self._exposition.prepare(entry, ready.get(entry.key, {}))
+            for entry in snapshot
+            if entry.key not in kept or entry is not before[entry.key]
+        ]
+
+        self.parts, self.snapshot = parts, snapshot
+        self._replace_clients(old, changes)
+        for key, record in records.items():
+            for endpoint, until in record.pauses.items():
+                parts.clients[key.target].pace.pause(until - self._now(), endpoint)
         gone = [job.key for job in old.jobs.values() if job.key not in kept]
         self._exposition.arrange(_families(parts.config), gone)
+        for change in shown:
+            self._exposition.show(change)
         self._run_log.forget(gone)
-        for entry in self.snapshot:
-            self._exposition.publish(entry, {})
-
+        undisturbed = {
+            job_id
+            for job_id, job in old.jobs.items()
+            if goes_on(job, parts) and job.interval == parts.jobs[job_id].interval
+        }
+        for job_id in old.jobs.keys() - undisturbed:
+            self._schedule.remove(job_id)
         for job_id, job in parts.jobs.items():
-            before = old.jobs.get(job_id)
-            last_run_at = self.snapshot[job.key].begun_at
-            if before is not None and before.goes_on_as(job):
-                if before.interval == job.interval:
-                    continue
-                self._schedule.remove(job_id)
-            elif job.key in kept:
-                last_run_at = None  # what was changed, such as a credential, should show what comes of it
+            if job_id in undisturbed:
+                continue
+            # what was changed, such as a credential, should show what comes of it
+            is_changed = job.key in kept and not goes_on(old.jobs[job_id], parts)
+            last_run_at = None if is_changed else self.snapshot[job.key].begun_at
             self._schedule.add(job_id, job.interval, self._poll, last_run_at)
             self._hasten(job)
         self._process.reload_successful.set(1)
@@ -183,11 +200,11 @@ class Exporter:
 
     def quotas(self, target: str) -> Mapping[str, Quota]:
         """Return what the target's platform last said of its rate limits, by endpoint; see `exporter.api.pacing`."""
-        return self._parts.clients[target].quotas
+        return self.parts.clients[target].quotas
 
     def pauses(self, target: str) -> Mapping[str, float]:
         """Return the Unix times at which pauses that the target's platform asked for end or ended, by endpoint."""
-        return self._parts.clients[target].pace.pauses
+        return self.parts.clients[target].pace.pauses
 
     def is_healthy(self) -> bool:
         """True while event loop and scheduler live; the platforms' health is no concern of this."""
@@ -202,36 +219,42 @@ class Exporter:
             return True
         return all(entry.state is not State.PENDING for entry in self.snapshot)
 
-    def _retire_clients(self, old: Parts) -> None:
+    def _replace_clients(self, old: Parts, changes: Difference) -> None:
         """Let new clients of the same site heed a pause that it asked for, and forget what was counted of others."""
         targets = by_name(self.config)
         for name, before in by_name(old.config).items():
             client, target = old.clients[name], targets.get(name)
             if target is None or target.platform.name != before.platform.name:
                 self._api_metrics.forget(name, before.platform.name)
-            elif client is not self._parts.clients[name]:
+            elif client is not self.parts.clients[name]:
                 self._api_metrics.forget_limits(name, target.platform.name)
                 if target.settings.url == before.settings.url:
                     for endpoint, until in client.pace.pauses.items():
-                        self._parts.clients[name].pace.pause(until - self._now(), endpoint)
+                        self.parts.clients[name].pace.pause(until - self._now(), endpoint)
+        for name in (*changes.added, *changes.changed):
+            show_pauses(self._api_metrics, targets[name], self.parts.clients[name])
 
     async def _poll(self, job_id: str) -> None:
-        job = self._parts.jobs.get(job_id)
-        if job is None:  # a reload removed it at the moment when it was due
-            return
+        job = self.parts.jobs[job_id]  # what is in force is what is scheduled
         if (pause_seconds := job.remaining_pause_seconds()) > LONGEST_WAIT_SECONDS:
             self._skipped(job_id, "paused")
             self._schedule.defer(job_id, pause_seconds)
             return
+        before = self.snapshot[job.key]
+        result = Result(State.INTERNAL_ERROR, self._now(), 0.0)
         self._polls[job_id] = asyncio.current_task()
         try:
             result = await self._run(job)
-            await self.publish(job.key, result)
+            await self.record(job, result)
+        except asyncio.CancelledError:
+            self.snapshot.cut_off(job.key, before.begun_at)
+            self._save(job, self.snapshot[job.key])
+            raise
+        except Exception as error:
+            result = bug("the exporter", error, result)
+            await self.record(job, result)
         finally:
             del self._polls[job_id]
-        self._run_log.ended(job.key, result)
-        for one in self.snapshot.of_target(job.key.target):  # what has room depends on all collectors of the target
-            self._run_log.left_out(one)
         pause_seconds = job.remaining_pause_seconds()
         if result.state is State.RATE_LIMITED and pause_seconds > LONGEST_WAIT_SECONDS:
             self._schedule.defer(job_id, pause_seconds)
@@ -249,48 +272,68 @@ class Exporter:
             self._schedule.hasten(id_of(job.key), due_at - self._now())
 
     async def _run(self, job: Job) -> Result:
-        before = self.snapshot[job.key]
         self.snapshot.begin(job.key, self._now())
-        self._save(job.key, cut_off=before.cut_off + 1)  # as it is if the process dies now
+        entry = self.snapshot[job.key]
+        self._save(job, replace(entry, cut_off=entry.cut_off + 1))  # as it is if the process dies now
         self._collecting.add(id_of(job.key))
         try:
             return await collection.run(job.client, job.collector, job.settings, self._now)
-        except asyncio.CancelledError:
-            self.snapshot.cut_off(job.key, before.begun_at)
-            self._save(job.key, cut_off=before.cut_off + 1)
-            raise
         finally:
             self._collecting.remove(id_of(job.key))
 
-    async def publish(self, key: Key, result: Result) -> None:
-        """Take in a run's result. One collector's runs never overlap, so its results are published in their order."""
-        self.snapshot.publish(key, result)
-        self._save(key)
-        self._expire()
-        if result.state is not State.OK:
-            self._exposition.update_status(self.snapshot[key])
+    async def record(self, job: Job, result: Result) -> None:
+        """Take in what a run gave, unless its job does not go on: into snapshot, page, log and storage at one moment.
+
+        Nothing else does. One collector's runs never overlap, so its results come in their order. Whatever is raised
+        before that moment leaves everything as it was.
+        """
+        if not goes_on(job, self.parts):
             return
-        # what the others of the target expose may have changed too; all of it is shown at one moment, as it is by then
-        ready = {one.key: await self._exposition.render(one) for one in self.snapshot.of_target(key.target)}
-        for one in self.snapshot.of_target(key.target):
-            self._exposition.publish(one, ready.get(one.key, {}))
+        complete = published_by(result)
+        _, preview = self._after(job.key, result, complete)
+        ready = {entry.key: await self._exposition.render(entry) for entry in preview}
+        if not goes_on(job, self.parts):  # nor while this was rendered
+            return
+        self._expire()
+        recorded, after = self._after(job.key, result, complete)  # others may have changed while this was rendered
+        changes = [
+            self._exposition.prepare(entry, ready.get(entry.key, {}))
+            for entry in after
+            if entry is not self.snapshot[entry.key]
+        ]
+        self.snapshot.put(after)
+        for change in changes:
+            self._exposition.show(change)
+        self._run_log.ended(job.key, result)
+        for entry in after:  # what has room depends on all collectors of the target
+            self._run_log.left_out(entry)
+        self._save(job, recorded)
 
-    def _stored(self, parts: Parts) -> dict[Key, Record]:
-        """Return what is stored of the collectors that are not there yet."""
+    def _after(self, key: Key, result: Result, complete: Published | None) -> tuple[Entry, Snapshot]:
+        """Return a collector's entry with a result, and all of its target as they are then: less what has ended."""
+        target = Snapshot(self.snapshot.of_target(key.target))
+        recorded = target.publish(key, result, complete)
+        target.expire(self._now())
+        return recorded, target
+
+    def _stored(self, parts: Parts) -> tuple[dict[Key, Record], dict[Key, Rendered]]:
+        """Return what is stored of the collectors that are not there yet, and its lines."""
         if self._storage is None:
-            return {}
-        jobs = [job for job_id, job in parts.jobs.items() if not job.has_source_of(self._parts.jobs.get(job_id))]
-        records = self._storage.load({job.source: job.collector.families for job in jobs})
-        return {source.key: record for source, record in records.items()}
+            return {}, {}
+        jobs = [job for job_id, job in parts.jobs.items() if not job.has_source_of(self.parts.jobs.get(job_id))]
+        found = self._storage.load({job.source: job.collector.families for job in jobs})
+        records = {source.key: record for source, record in found.items()}
+        return records, {
+            key: rendered(key.target, record.published.families) for key, record in records.items() if record.published
+        }
 
-    def _save(self, key: Key, cut_off: int = 0) -> None:
+    def _save(self, job: Job, entry: Entry) -> None:
         if self._storage is not None:
-            job, entry = self._parts.jobs[id_of(key)], self.snapshot[key]
-            told = (entry.last, entry.last_success_at, entry.published)
-            self._storage.save(Record(job.source, entry.begun_at, job.pauses, *told, cut_off))
+            told = (entry.last, entry.last_success_at, entry.published, entry.cut_off)
+            self._storage.save(Record(job.source, entry.begun_at, job.pauses, *told))
 
     def _skipped(self, job_id: str, reason: str, count: int = 1) -> None:
-        if job := self._parts.jobs.get(job_id):
+        if job := self.parts.jobs.get(job_id):
             self._exposition.update_status(self.snapshot.skip(job.key, reason, count))
             self._run_log.skipped(job.key, reason, count)
 

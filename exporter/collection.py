@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -62,13 +62,21 @@ async def run(
         except CollectError as error:
             return result(error.state, error=str(error), remedy=error.remedy)
         except Exception as error:
-            return result(
-                State.INTERNAL_ERROR,
-                error=f"a bug in the collector ({type(error).__name__}); the log has the traceback",
-                remedy="report it to the exporter's project with the traceback",
-                traceback=traceback_text(error),
-            )
+            return bug("the collector", error, result(State.INTERNAL_ERROR))
         return result(State.OK, samples=samples, unreadable=its.unreadable())
+
+
+def bug(where: str, error: Exception, result: Result) -> Result:
+    """Return the result of state `internal_error` that comes of a run whose error is no CollectError."""
+    return replace(
+        result,
+        state=State.INTERNAL_ERROR,
+        samples=(),
+        unreadable=(),
+        error=f"a bug in {where} ({type(error).__name__}); the log has the traceback",
+        remedy="report it to the exporter's project with the traceback",
+        traceback=traceback_text(error),
+    )
 
 
 async def _collect(

@@ -34,6 +34,16 @@ class Lines(NamedTuple):
 
 Rendered = Mapping[Family, Lines]
 
+
+class Change(NamedTuple):
+    """All that the page has to take over to say what an entry says: the lines of new samples, and of the status."""
+
+    entry: Entry
+    exposed: Families
+    samples: Mapping[Family, bytes]
+    status: Mapping[Family, bytes]
+
+
 LARGE_SAMPLES = 2_000
 """Rendering fewer holds the event loop for less than 3 ms, about what a thread costs on a busy machine."""
 LARGE_BYTES = 2**19
@@ -91,42 +101,51 @@ class Exposition:
                 chunks.pop(key, None)
 
     async def render(self, entry: Entry) -> Rendered:
-        """Render what `publish` will need, beside the event loop when that would hold it up."""
+        """Render what `prepare` will need, beside the event loop when that would hold it up."""
         families = self._not_rendered(entry)
+        if not families:
+            return {}
         if sum(map(len, families.values())) < LARGE_SAMPLES:
             return rendered(entry.key.target, families)
         return await asyncio.to_thread(rendered, entry.key.target, families)
 
-    def publish(self, entry: Entry, ready: Rendered) -> None:
-        """Let the page hold what the entry exposes, and its status; what is not `ready` and new is rendered now."""
-        new, key = self._not_rendered(entry), entry.key
-        exposed = entry.published.exposed if entry.published else {}
-        gone = self._rendered.get(key, {}).keys() - exposed.keys()
-        if not new and not gone and self._shown.get(key) is entry:
-            return
-        for family in gone:
+    def prepare(self, entry: Entry, ready: Rendered) -> Change:
+        """Work out what `show` needs, and change nothing yet; what is new and not `ready` is rendered now."""
+        new = self._not_rendered(entry)
+        lines = {family: lines for family, lines in ready.items() if new.get(family) == lines.samples}
+        if missing := {family: samples for family, samples in new.items() if family not in lines}:
+            lines |= rendered(entry.key.target, missing)
+        samples = {family: of_family.text for family, of_family in lines.items()}
+        return Change(entry, _exposed(entry), samples, status_lines(entry))
+
+    def show(self, change: Change) -> None:
+        """Let the page hold what was prepared. Nothing can go wrong any more."""
+        key = change.entry.key
+        for family in self._rendered.get(key, {}).keys() - change.exposed.keys():
             self._samples[family].pop(key, None)
-        usable = {family: lines for family, lines in ready.items() if new.get(family) is lines.samples}
-        if missing := {family: samples for family, samples in new.items() if family not in usable}:
-            usable |= rendered(key.target, missing)
-        for family, lines in usable.items():
-            self._samples[family][key] = lines.text
-        self._rendered[key] = exposed
-        self.update_status(entry)
+        for family, text in change.samples.items():
+            self._samples[family][key] = text
+        self._rendered[key] = change.exposed
+        self._show_status(change.entry, change.status)
+
+    def publish(self, entry: Entry, ready: Rendered) -> None:
+        """Let the page hold what the entry exposes, and its status."""
+        if self._shown.get(entry.key) is not entry:
+            self.show(self.prepare(entry, ready))
 
     def _not_rendered(self, entry: Entry) -> Families:
         on_page = self._rendered.get(entry.key, {})
-        exposed = entry.published.exposed if entry.published else {}
-        return {family: samples for family, samples in exposed.items() if on_page.get(family) is not samples}
+        return {family: samples for family, samples in _exposed(entry).items() if on_page.get(family) is not samples}
 
     def update_status(self, entry: Entry) -> None:
         """Replace what the page says about the entry's collector, without its samples."""
+        self._show_status(entry, status_lines(entry))
+
+    def _show_status(self, entry: Entry, status: Mapping[Family, bytes]) -> None:
         self._version += 1
         self._shown[entry.key] = entry
-        ordered = sorted(status_samples(entry), key=lambda sample: sample.family.name)
-        for family, group in groupby(ordered, key=lambda sample: sample.family):
-            rows = [(sample.labels, sample.value) for sample in group]
-            self._status[family][entry.key] = sample_lines(family, family.labels, rows)
+        for family, text in status.items():
+            self._status[family][entry.key] = text
 
     def page(self, form: Format, keys: Collection[Key] | None = None) -> list[bytes]:
         """Return the page in pieces; with `keys`, only these collectors' samples and status, not the live part."""
@@ -297,6 +316,19 @@ def up_rows(entries: Iterable[Entry], targets: Collection[str] | None) -> list[R
             labels = (entry.key.target, entry.platform)
             up[labels] = up.get(labels, True) and entry.state is State.OK
     return [(labels, float(is_up)) for labels, is_up in up.items()]
+
+
+def _exposed(entry: Entry) -> Families:
+    return entry.published.exposed if entry.published else {}
+
+
+def status_lines(entry: Entry) -> dict[Family, bytes]:
+    """Render what `status_samples` says."""
+    ordered = sorted(status_samples(entry), key=lambda sample: sample.family.name)
+    return {
+        family: sample_lines(family, family.labels, [(sample.labels, sample.value) for sample in group])
+        for family, group in groupby(ordered, key=lambda sample: sample.family)
+    }
 
 
 def status_samples(entry: Entry) -> list[Sample]:

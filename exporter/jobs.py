@@ -111,6 +111,11 @@ def new_entry(settings: TargetSettings, collector: Collector[Any]) -> Entry:
     )
 
 
+def goes_on(job: Job, parts: Parts) -> bool:
+    """True if a job of this name is among the parts whose runs give what runs of this one give."""
+    return job.goes_on_as(parts.jobs.get(id_of(job.key)))
+
+
 def id_of(key: Key) -> str:
     """Name a job for the schedule."""
     return f"{key.target}/{key.collector}"
@@ -148,20 +153,28 @@ def make_client(
     """Build the client of one target."""
     settings = target.settings
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
-    labels = (settings.name, target.platform.name)
     pace = Pace(settings.requests_per_second, settings.concurrency, now, monotonic=monotonic)
-    metrics.retries.labels(*labels)
-    limit_of = target.platform.limit.endpoint_of if target.platform.limit else lambda _endpoint: WHOLE_TARGET
-    asked = {endpoint for collector in enabled_collectors(target) for endpoint in collector.endpoints(settings)}
-    for endpoint in sorted({WHOLE_TARGET, *map(limit_of, asked)}):
-        metrics.paused_until.labels(*labels, endpoint).set_function(partial(pace.paused_until, endpoint))
     return Client(
-        *labels,
+        settings.name,
+        target.platform.name,
         target.platform.access(settings),
         pace,
         transport=lambda: httpx.AsyncHTTPTransport(verify=tls.context(), trust_env=False, proxy=proxy),
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,
-        limit_of=limit_of,
+        limit_of=limit_of(target),
         now=now,
     )
+
+
+def limit_of(target: Target) -> Callable[[str], str]:
+    """Return what names the limit that counts requests to an endpoint: see `Client`."""
+    return target.platform.limit.endpoint_of if target.platform.limit else lambda _endpoint: WHOLE_TARGET
+
+
+def show_pauses(metrics: ApiMetrics, target: Target, client: Client) -> None:
+    """Let the page tell the pauses of a client that came into force, by the limits that its collectors can meet."""
+    asked = {endpoint for collector in enabled_collectors(target) for endpoint in collector.endpoints(target.settings)}
+    limits = sorted({WHOLE_TARGET, *map(limit_of(target), asked)})
+    until = {limit: partial(client.pace.paused_until, limit) for limit in limits}
+    metrics.show_pauses(target.settings.name, target.platform.name, until)

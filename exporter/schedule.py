@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
+
+logger = structlog.get_logger()
 
 FIRST_RUN_SPACING = timedelta(milliseconds=5)
 """First runs start this far apart: as fast as one core gets through them, instead of all in one burst."""
@@ -87,9 +90,10 @@ class Schedule:
         self._first_run_at = self._now()
         self._due: dict[str, datetime] = {}
         """When the next run of each job is due, by its id: APScheduler has moved on when it starts one."""
+        self._running: set[str] = set()
         self._watch: asyncio.TimerHandle | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._scheduler.add_listener(self._overlapped, EVENT_JOB_MAX_INSTANCES)
+        self._scheduler.add_listener(_log_failure, EVENT_JOB_ERROR)
 
     def add(
         self,
@@ -118,7 +122,7 @@ class Schedule:
             next_run_time=first_run_at,
             misfire_grace_time=None,
             coalesce=True,
-            max_instances=1,
+            max_instances=3,  # one that runs, one that overlaps, and one planned anew since
         )
 
     def _soon(self, now: datetime) -> datetime:
@@ -133,7 +137,14 @@ class Schedule:
         if job is None or job.next_run_time == self._due[job_id]:
             return  # removed or planned anew since APScheduler let it start
         self._tell_missed(job)
-        await run(job_id)
+        if job_id in self._running:
+            self._skipped(job_id, "overlap", 1)
+            return
+        self._running.add(job_id)
+        try:
+            await run(job_id)
+        finally:
+            self._running.remove(job_id)
 
     def _tell_missed(self, job: Any) -> None:
         """Count the runs between the one that was due and now, and look ahead to the next."""
@@ -175,7 +186,9 @@ class Schedule:
     def add_heartbeat(self, beat: Callable[[], Awaitable[None]]) -> None:
         """Run `beat` every few seconds: while it moves, the scheduler and the event loop are alive."""
         every = Phase(timedelta(seconds=HEARTBEAT_SECONDS), timedelta())
-        self._scheduler.add_job(beat, every, next_run_time=self._now(), misfire_grace_time=None, coalesce=True)
+        self._scheduler.add_job(
+            beat, every, id="heartbeat", next_run_time=self._now(), misfire_grace_time=None, coalesce=True
+        )
 
     def defer(self, job_id: str, seconds: float) -> None:
         """Let the next run of a job be in `seconds`, a little apart from others deferred to the same moment."""
@@ -207,12 +220,13 @@ class Schedule:
 
     def _look_at_the_clock(self) -> None:
         """Notice a step also when APScheduler, which may wait for hours by the new time, starts nothing."""
-        self._notice_step()
         self._watch = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._look_at_the_clock)
+        self._notice_step()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._wall(), UTC)
 
-    def _overlapped(self, event: Any) -> None:
-        self._skipped(event.job_id, "overlap", 1)
-        self._tell_missed(self._scheduler.get_job(event.job_id))
+
+def _log_failure(event: Any) -> None:
+    """Log what got out of a job; APScheduler's own line would hold the message, which may quote a person."""
+    logger.error("unexpected error", what=event.job_id, exc_info=event.exception)

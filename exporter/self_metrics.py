@@ -1,6 +1,7 @@
 """What the exporter says about itself: one table of families, and the live counters of its requests to platforms."""
 
 import platform
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -173,6 +174,19 @@ class ApiMetrics:
         self.rate_limit_remaining = _gauge(API_RATE_LIMIT_REMAINING, registry)
         self.rate_limit = _gauge(API_RATE_LIMIT, registry)
         self.paused_until = _gauge(API_PAUSED_UNTIL, registry)
+        self._pausable: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def show_pauses(self, target: str, platform: str, until: Mapping[str, Callable[[], float]]) -> None:
+        """Show at each scrape when the pauses of a target end, by endpoint, in the place of those shown before."""
+        self.retries.labels(target, platform)
+        self._forget_pauses(target, platform)
+        self._pausable[target, platform] = tuple(until)
+        for endpoint, paused_until in until.items():
+            self.paused_until.labels(target, platform, endpoint).set_function(paused_until)
+
+    def _forget_pauses(self, target: str, platform: str) -> None:
+        for endpoint in self._pausable.pop((target, platform), ()):
+            self.paused_until.remove(target, platform, endpoint)
 
     def forget_limits(self, target: str, platform: str) -> None:
         """Drop what the platform said about the limits of a client that is no longer used."""
@@ -183,7 +197,7 @@ class ApiMetrics:
         """Drop all series of a target that is no longer configured."""
         self.forget_limits(target, platform)
         self.retries.remove(target, platform)
-        self.paused_until.remove_by_labels({"target": target, "platform": platform})
+        self._forget_pauses(target, platform)
         self.requests.remove_by_labels({"target": target, "platform": platform})
 
 

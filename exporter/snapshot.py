@@ -149,19 +149,14 @@ class Snapshot:
         begun_at = entry.begun_at if entry.cut_off else begun_before
         self._entries[key] = replace(entry, begun_at=begun_at, cut_off=entry.cut_off + 1)
 
-    def publish(self, key: Key, result: Result) -> Entry:
+    def publish(self, key: Key, result: Result, complete: Published | None = None) -> Entry:
         """Take in a run's result: a complete one replaces what is exposed, any other leaves it as it is.
 
-        Other collectors of the target may lose room to it, or get back what it does not need any more.
+        Other collectors of the target may lose room to it, or get back what it does not need any more. `complete` is
+        `published_by(result)`, where that is known already.
         """
         entry = self._entries[key]
-        published = entry.published
-        if result.state is State.OK:
-            families, illegal = arranged(result.samples)
-            unreadable = sum([values.count for values in result.unreadable])
-            published = Published(
-                families, result.finished_at, illegal, unreadable, (), first_end(families), cut_labels(families)
-            )
+        published = complete or published_by(result) or entry.published
         self._entries[key] = replace(
             entry,
             cut_off=0,
@@ -205,6 +200,12 @@ class Snapshot:
     def _first_drop(self) -> float:
         return min((entry.drops_at for entry in self._entries.values()), default=math.inf)
 
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Let entries take the place of those of the same collectors."""
+        for entry in entries:
+            self._entries[entry.key] = entry
+            self._drops_at = min(self._drops_at, entry.drops_at)
+
     def of_target(self, target: str) -> list[Entry]:
         """Return the entries of one target, in their order."""
         return [self._entries[key] for key in self._keys_of_target[target]]
@@ -228,6 +229,15 @@ def by_target(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     for entry in entries:
         found.setdefault(entry.key.target, []).append(entry)
     return found
+
+
+def published_by(result: Result) -> Published | None:
+    """Return what a result gives to expose, None unless it is complete."""
+    if result.state is not State.OK:
+        return None
+    families, illegal = arranged(result.samples)
+    unreadable = sum([values.count for values in result.unreadable])
+    return Published(families, result.finished_at, illegal, unreadable, (), first_end(families), cut_labels(families))
 
 
 def arranged(samples: Iterable[Sample]) -> tuple[Families, int]:

@@ -12,11 +12,14 @@ from prometheus_client import CollectorRegistry
 from exporter.api.client import Access, Client
 from exporter.api.pacing import Pace
 from exporter.app import Exporter
+from exporter.collection import Result
 from exporter.config import Config, Target
+from exporter.jobs import id_of
 from exporter.metrics import Family
 from exporter.platform import Collect, Collector, Limit, Platform
 from exporter.self_metrics import ApiMetrics
 from exporter.settings import CollectorSettings, CollectorsSettings, OnOff, TargetSettings
+from exporter.snapshot import Key
 
 Answer = httpx.Response | Exception
 Handler = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
@@ -166,3 +169,8 @@ async def running(*targets: Target, clock: Clock | None = None) -> AsyncIterator
         yield exporter
     finally:
         exporter.stop()
+
+
+async def record(exporter: Exporter, key: Key, result: Result) -> None:
+    """Let a run of the collector have given the result."""
+    await exporter.record(exporter.parts.jobs[id_of(key)], result)

@@ -12,17 +12,18 @@ import pytest
 import structlog.testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import schedule
+from exporter import exposition, schedule
 from exporter.api.client import Client
 from exporter.app import HEARTBEAT_LOST_SECONDS, READY_WITHOUT_FIRST_RUNS_SECONDS, Exporter
 from exporter.collection import Result
 from exporter.config import Config
 from exporter.errors import RateLimitedError, State, UnauthorizedError
-from exporter.exposition import LARGE_SAMPLES, Format
+from exporter.exposition import LARGE_SAMPLES, Exposition, Format, Rendered
 from exporter.metrics import Sample
 from exporter.platform import Collect
-from exporter.snapshot import Key
-from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, Clock, make_target, running
+from exporter.run_log import RunLog
+from exporter.snapshot import Entry, Key
+from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, Clock, make_target, record, running
 
 PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
 SHORT = timedelta(milliseconds=20)
@@ -347,16 +348,16 @@ async def test_what_happens_while_a_large_result_is_rendered_is_not_lost() -> No
     samples = tuple(PLACES.sample(number, place=str(number)) for number in range(LARGE_SAMPLES))
     exporter = Exporter(Config((make_target(hang, hang, max_age="3h"),)), clock.now)
 
-    publishing = asyncio.create_task(exporter.publish(PLACES_KEY, Result(State.OK, clock.now(), 1.0, samples)))
+    publishing = asyncio.create_task(record(exporter, PLACES_KEY, Result(State.OK, clock.now(), 1.0, samples)))
     await asyncio.sleep(0)
     exporter.snapshot.skip(PLACES_KEY, "overlap")
     await publishing
     assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
     assert series(exporter, "engagement_collector_skipped_runs_total")["places", "fake", "overlap", "site"] == 1
 
-    publishing = asyncio.create_task(exporter.publish(PLACES_KEY, Result(State.OK, clock.now(), 1.0, samples)))
+    publishing = asyncio.create_task(record(exporter, PLACES_KEY, Result(State.OK, clock.now(), 1.0, samples)))
     await asyncio.sleep(0)
-    exporter.snapshot.expire(clock.now() + 11_000)
+    clock.seconds += 11_000
     await publishing
     assert series(exporter, "fake_places") == {}
 
@@ -365,15 +366,15 @@ async def test_the_page_gives_room_to_the_collectors_in_their_order_whichever_en
     clock = Clock()
     exporter = Exporter(Config((make_target(hang, hang, max_series=LARGE_SAMPLES),)), clock.now)
     large = tuple(PLACES.sample(number, place=str(number)) for number in range(LARGE_SAMPLES))
-    await exporter.publish(PLACES_KEY, Result(State.OK, clock.now(), 1.0, large))
+    await record(exporter, PLACES_KEY, Result(State.OK, clock.now(), 1.0, large))
     assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
 
-    await exporter.publish(PEOPLE_KEY, Result(State.OK, clock.now(), 1.0, (PEOPLE.sample(7),)))
+    await record(exporter, PEOPLE_KEY, Result(State.OK, clock.now(), 1.0, (PEOPLE.sample(7),)))
     assert (series(exporter, "fake_people"), series(exporter, "fake_places")) == ({("site",): 7}, {})
     dropped = series(exporter, "engagement_series_dropped")
     assert dropped == {("people", "fake", "site"): 0, ("places", "fake", "site"): LARGE_SAMPLES}
 
-    await exporter.publish(PEOPLE_KEY, Result(State.OK, clock.now(), 1.0))
+    await record(exporter, PEOPLE_KEY, Result(State.OK, clock.now(), 1.0))
     assert len(series(exporter, "fake_places")) == LARGE_SAMPLES
 
 
@@ -387,7 +388,7 @@ async def test_a_sample_leaves_the_page_at_the_very_moment_at_which_it_ends() ->
     clock = Clock()
     end = clock.now() + 600
     exporter = Exporter(Config((make_target(hang, hang),)), clock.now)
-    await exporter.publish(PLACES_KEY, until_midnight(("day", end), ("month", end + 1e6), ("always", inf), end=end))
+    await record(exporter, PLACES_KEY, until_midnight(("day", end), ("month", end + 1e6), ("always", inf), end=end))
     clock.seconds = end - 0.001
     assert {place for place, _ in series(exporter, "fake_places")} == {"day", "month", "always"}
 
@@ -395,7 +396,7 @@ async def test_a_sample_leaves_the_page_at_the_very_moment_at_which_it_ends() ->
     zipped = gzip.decompress(b"".join(await exporter.gzip_page(Format.TEXT))).decode()
     assert 'place="day"' not in zipped
     assert {place for place, _ in series(exporter, "fake_places")} == {"month", "always"}
-    await exporter.publish(PLACES_KEY, Result(State.UNREACHABLE, end, 1.0))
+    await record(exporter, PLACES_KEY, Result(State.UNREACHABLE, end, 1.0))
     assert {place for place, _ in series(exporter, "fake_places")} == {"month", "always"}
     assert series(exporter, "engagement_collector_samples")["places", "fake", "site"] == 2
 
@@ -403,7 +404,7 @@ async def test_a_sample_leaves_the_page_at_the_very_moment_at_which_it_ends() ->
 async def test_a_run_that_went_on_past_the_end_of_a_window_never_shows_it() -> None:
     clock = Clock()
     exporter = Exporter(Config((make_target(hang, hang),)), clock.now)
-    await exporter.publish(PLACES_KEY, until_midnight(("day", clock.now() - 1), ("always", inf), end=clock.now()))
+    await record(exporter, PLACES_KEY, until_midnight(("day", clock.now() - 1), ("always", inf), end=clock.now()))
 
     assert set(series(exporter, "fake_places")) == {("always", "site")}
 
@@ -454,10 +455,112 @@ async def test_a_run_that_began_before_the_end_is_followed_by_one_that_tells_the
 async def test_a_platform_that_is_down_at_the_end_of_a_window_is_asked_again_after_an_interval_and_not_before() -> None:
     clock = Clock()
     exporter = Exporter(Config((make_target(hang, hang),)), clock.now)
-    await exporter.publish(PEOPLE_KEY, Result(State.OK, clock.now(), 0.0, (PEOPLE.sample(7, clock.now() + 60),)))
+    await record(exporter, PEOPLE_KEY, Result(State.OK, clock.now(), 0.0, (PEOPLE.sample(7, clock.now() + 60),)))
     assert exporter.snapshot[PEOPLE_KEY].waits_for_border
 
     clock.seconds += 70
     exporter.snapshot.begin(PEOPLE_KEY, clock.now())
-    await exporter.publish(PEOPLE_KEY, Result(State.UNREACHABLE, clock.now(), 1.0))
+    await record(exporter, PEOPLE_KEY, Result(State.UNREACHABLE, clock.now(), 1.0))
     assert not exporter.snapshot[PEOPLE_KEY].waits_for_border
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let what happens after a run fail: `rendering`, `saving` or `logging`."""
+
+    class BugError(Exception):
+        pass
+
+    def fail(*_: Any) -> Any:
+        raise BugError("@".join(("somebody", "example.test")))
+
+    def set_up(what: str) -> None:
+        if what == "rendering":
+            monkeypatch.setattr(exposition, "rendered", fail)
+        elif what == "saving":
+            monkeypatch.setattr(Exporter, "_save", fail)
+        else:
+            monkeypatch.setattr(RunLog, "ended", fail)
+
+    return set_up
+
+
+@pytest.mark.parametrize("what", ["rendering", "saving", "logging"])
+async def test_a_failure_after_a_run_is_logged_and_is_its_collectors(
+    what: str, failing: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page and snapshot say the same of it at every moment, and what it left goes on to be served."""
+    collect = in_turn(PEOPLE.sample(7), PEOPLE.sample(8))
+    with structlog.testing.capture_logs() as logs:
+        async with running(make_target(collect, hang, collectors={"people": {"interval": SHORT}})) as exporter:
+            await until(lambda: series(exporter, "fake_people") == {("site",): 7})
+            failing(what)
+            await until(lambda: states(exporter)[PEOPLE_KEY] is State.INTERNAL_ERROR)
+
+            def shown() -> bool:
+                published = exporter.snapshot[PEOPLE_KEY].published
+                assert published
+                [sample] = published.exposed[PEOPLE]
+                return series(exporter, "fake_people") == {("site",): sample.value}
+
+            assert shown()
+            state = series(exporter, "engagement_collector_state")
+            assert state["people", "fake", "internal_error", "site"] == 1
+            last = exporter.snapshot[PEOPLE_KEY].last
+            assert last
+            assert last.error == "a bug in the exporter (BugError); the log has the traceback"
+            if what == "rendering":
+                assert series(exporter, "fake_people") == {("site",): 7}
+            monkeypatch.undo()
+            await until(lambda: states(exporter)[PEOPLE_KEY] is State.OK)
+            assert shown()
+            assert series(exporter, "fake_people") == {("site",): 8}
+
+    told = [log for log in logs if log.get("traceback") or log.get("exc_info")]
+    assert told
+    assert all("somebody@example.test" not in str(log.get("traceback")) for log in told)
+
+
+async def test_a_failure_of_the_heartbeat_is_logged_and_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "HEARTBEAT_SECONDS", 0.01)
+    beats = 0
+
+    def fail(exporter: Exporter) -> None:
+        nonlocal beats
+        beats += 1
+        raise ZeroDivisionError
+
+    with structlog.testing.capture_logs() as logs:
+        async with running(make_target(hang, hang)):
+            monkeypatch.setattr(Exporter, "_expire", fail)
+            await until(lambda: beats > 2)
+
+    failures = [log for log in logs if log["event"] == "unexpected error"]
+    assert failures
+    assert {log["what"] for log in failures} == {"heartbeat"}
+
+
+async def test_snapshot_and_page_change_at_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a result is rendered, both say what was there before."""
+    clock = Clock()
+    exporter = Exporter(Config((make_target(hang, hang),)), clock.now)
+    first, second = (Result(State.OK, clock.now(), 1.0, (PEOPLE.sample(number),)) for number in (7, 8))
+    await record(exporter, PEOPLE_KEY, first)
+    rendering, go_on = asyncio.Event(), asyncio.Event()
+    render = Exposition.render
+
+    async def slow(self: Exposition, entry: Entry) -> Rendered:
+        rendering.set()
+        await go_on.wait()
+        return await render(self, entry)
+
+    monkeypatch.setattr(Exposition, "render", slow)
+    before = exporter.snapshot[PEOPLE_KEY]
+    recording = asyncio.create_task(record(exporter, PEOPLE_KEY, second))
+    await rendering.wait()
+    assert exporter.snapshot[PEOPLE_KEY] is before
+    assert series(exporter, "fake_people") == {("site",): 7}
+    go_on.set()
+    await recording
+    assert exporter.snapshot[PEOPLE_KEY].runs == before.runs + 1
+    assert series(exporter, "fake_people") == {("site",): 8}

@@ -1,8 +1,9 @@
 """A reload: all or nothing, and undisturbed what does not change."""
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,17 +13,20 @@ import pytest
 import structlog.testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter import jobs
 from exporter.api.client import Client
 from exporter.app import Exporter
+from exporter.collection import Result
 from exporter.config import Config, Target
 from exporter.difference import Difference, difference
 from exporter.errors import ConfigError, Problem, RateLimitedError, State
 from exporter.exposition import Exposition, Format, Rendered
+from exporter.jobs import Job
 from exporter.metrics import Sample
 from exporter.snapshot import Entry, Key
 from exporter.storage import Storage
 from tests.command import until
-from tests.fakes import PEOPLE, PLACES, make_target
+from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, make_target
 
 PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
 SUCCESS = "engagement_collector_last_success_timestamp_seconds"
@@ -186,7 +190,7 @@ async def test_more_room_shows_at_once_what_had_none() -> None:
 
 
 async def test_another_credential_or_pace_keeps_the_values_and_runs_at_once_with_a_new_client() -> None:
-    platform = Platform()
+    platform = Platform(free_runs=2)
     file = File(platform.target(interval="1h"))
     async with running(file) as exporter:
         await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
@@ -195,6 +199,7 @@ async def test_another_credential_or_pace_keeps_the_values_and_runs_at_once_with
         await exporter.reload()
 
         assert series(exporter, "fake_people") == {("site",): 1}
+        platform.release.set()
         await until_ran(exporter, PEOPLE_KEY, PLACES_KEY, runs=2)
         assert len(set(map(id, platform.clients))) == 2
         assert sum(series(exporter, "engagement_collector_skipped_runs_total").values()) == 0
@@ -260,9 +265,12 @@ async def test_a_pause_that_the_platform_asked_for_outlives_the_client() -> None
 async def test_a_result_that_is_being_published_is_published_whole_before_its_client_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rendering, go_on = asyncio.Event(), asyncio.Event()
+    rendering, waiting, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    render, until_ended = Exposition.render, Exporter._until_ended
 
-    render = Exposition.render
+    async def until_ended_told(exporter: Exporter, jobs: Collection[Job]) -> None:
+        waiting.set()
+        await until_ended(exporter, jobs)
 
     async def slow_render(exposition: Exposition, entry: Entry) -> Rendered:
         if entry.key == PLACES_KEY and entry.published:
@@ -271,17 +279,14 @@ async def test_a_result_that_is_being_published_is_published_whole_before_its_cl
         return await render(exposition, entry)
 
     monkeypatch.setattr(Exposition, "render", slow_render)
+    monkeypatch.setattr(Exporter, "_until_ended", until_ended_told)
     platform = Platform(free_runs=2)
     file = File(platform.target(interval="1h"))
     async with running(file) as exporter:
         await asyncio.wait_for(rendering.wait(), 5)
         file.write(platform.target(interval="1h", concurrency=3))
         reloading = asyncio.create_task(exporter.reload())
-
-        async def waits_or_has_ended() -> bool:
-            return exporter.next_run_at(PLACES_KEY) is None or reloading.done()
-
-        await until(waits_or_has_ended)
+        await asyncio.wait_for(waiting.wait(), 5)
         go_on.set()
         await reloading
 
@@ -369,14 +374,131 @@ async def test_a_target_that_comes_back_has_its_stored_values_at_once(tmp_path: 
             assert platform.runs == ["people", "places"]
 
 
-async def test_reloads_at_the_same_time_come_one_after_the_other() -> None:
+async def test_of_many_reloads_at_the_same_time_one_waits_and_all_others_join_it() -> None:
+    """Whoever asks after the file was written gets what it says then, and nobody's reload is one too many."""
     platform = Platform()
     file = File(platform.target())
     async with running(file) as exporter:
-        changes = await asyncio.gather(*(exporter.reload() for _ in range(5)))
-        assert all(change.unchanged == ("site",) for change in changes)
+        loads, begun, go_on = 0, asyncio.Event(), threading.Event()
+        load, loop = exporter._load_config, asyncio.get_running_loop()
+
+        def slow() -> Config:
+            nonlocal loads
+            loads += 1
+            config = load()
+            loop.call_soon_threadsafe(begun.set)
+            assert go_on.wait(60)
+            return config
+
+        exporter._load_config = slow
+        first = asyncio.create_task(exporter.reload())
+        await begun.wait()
+        file.write(platform.target(), Platform().target("other"))
+        others = [asyncio.create_task(exporter.reload()) for _ in range(200)]
+        for other in others[1:]:  # their clients have left
+            other.cancel()
+        go_on.set()
+        assert (await first).added == ()
+        changes = await others[0]
+
+        assert loads == 2
+        assert changes.added == ("other",)
+        assert [target.settings.name for target in exporter.config.targets] == ["site", "other"]
+        assert not exporter._next_reloads
+
+
+async def test_a_dry_run_refuses_what_the_reload_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a TLS file that went away since the configuration was checked."""
+
+    def no_clients(*_: object) -> dict[str, Client]:
+        raise FileNotFoundError("ca.pem")
+
+    file = File(Platform().target())
+    async with running(file) as exporter:
+        file.write(Platform().target(), Platform().target("other"))
+        monkeypatch.setattr(jobs, "make_clients", no_clients)
+        for dry_run in (True, False):
+            with structlog.testing.capture_logs(), pytest.raises(FileNotFoundError):
+                await exporter.reload(dry_run=dry_run)
+
+
+async def test_a_reload_that_fails_at_last_leaves_pauses_gauges_schedule_and_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    platform = Platform(pause_seconds=120)
+    file = File(platform.target())
+    async with running(file) as exporter:
+        await until_ran(exporter, PEOPLE_KEY)
+        pauses = series(exporter, "engagement_api_paused_until_timestamp_seconds")
+        next_run_at = exporter.next_run_at(PEOPLE_KEY)
+        file.write(platform.target(concurrency=3), Platform().target("other"))
+
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patched, structlog.testing.capture_logs():
+            patched.setattr(Exposition, "prepare", fail)
+            with pytest.raises(ZeroDivisionError):
+                await exporter.reload()
+
+        assert series(exporter, "engagement_api_paused_until_timestamp_seconds") == pytest.approx(pauses, abs=1)
+        assert min(pauses.values()) > time.time()
+        assert series(exporter, "engagement_api_retries_total") == {("fake", "site"): 0}
+        assert lines(exporter, "other") == []
+        assert exporter.next_run_at(PEOPLE_KEY) == next_run_at
+        assert [entry.key.target for entry in exporter.snapshot] == ["site", "site"]
+
+
+async def test_a_poll_that_is_due_when_its_parts_are_replaced_is_one_of_the_new_ones() -> None:
+    """Its run was let start and has not begun; the new one runs at once, once, and does not overlap with it."""
+    old, new = Platform(), Platform()
+    file = File(old.target(interval="1h"))
+    async with running(file) as exporter:
         await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
-        assert sorted(platform.runs) == ["people", "places"]
+        elsewhere = new.target(interval="1h")
+        settings = elsewhere.settings.model_copy(update={"url": "https://elsewhere.test"})
+        file.write(Target(settings, elsewhere.platform))
+        parts, changes = exporter._next_parts()
+        for job_id in exporter.parts.jobs:
+            exporter._schedule._scheduler.modify_job(job_id, next_run_time=datetime.now(UTC))
+        exporter._schedule._scheduler._process_jobs()
+        exporter._put_in_force(parts, changes, {}, {})
+        await until_ran(exporter, PEOPLE_KEY, PLACES_KEY)
+
+        assert (len(old.runs), len(new.runs)) == (2, 2)
+        assert sum(series(exporter, "engagement_collector_skipped_runs_total").values()) == 0
+
+
+async def test_a_result_of_a_job_that_does_not_go_on_is_nobodys(tmp_path: Path) -> None:
+    platform = Platform()
+    file = File(platform.target(), Platform().target("other"))
+    with closing(Storage(tmp_path)) as storage:
+        async with running(file, storage) as exporter:
+            ended, moved = exporter.parts.jobs["other/people"], exporter.parts.jobs["site/people"]
+            target = platform.target()
+            settings = target.settings.model_copy(update={"url": "https://elsewhere.test"})
+            platform._free_runs = 0
+            file.write(Target(settings, target.platform))
+            await exporter.reload()
+            for job in (ended, moved):
+                await exporter.record(job, Result(State.OK, time.time(), 0.0, (PEOPLE.sample(99),)))
+
+            assert series(exporter, "fake_people") == {}
+            assert exporter.snapshot[PEOPLE_KEY].state is State.PENDING
+        records = storage.load({job.source: (PEOPLE,) for job in exporter.parts.jobs.values()})
+        assert not any(record.published for record in records.values())
+
+
+async def test_the_pauses_of_a_target_are_told_for_the_endpoints_that_its_collectors_ask_now() -> None:
+    platform = Platform()
+    file = File(platform.target(limit=PER_ENDPOINT, collectors={"places": False}))
+    async with running(file) as exporter:
+        pauses = "engagement_api_paused_until_timestamp_seconds"
+        assert series(exporter, pauses).keys() == {("", "fake", "site"), ("/people", "fake", "site")}
+        file.write(platform.target(limit=PER_ENDPOINT, collectors={"people": False}))
+        await exporter.reload()
+
+        assert series(exporter, pauses).keys() == {("", "fake", "site"), ("/places", "fake", "site")}
 
 
 async def test_a_reload_does_not_make_a_ready_exporter_unready() -> None:

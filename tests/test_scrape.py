@@ -16,7 +16,7 @@ from exporter.errors import State
 from exporter.process import serve
 from exporter.snapshot import Key
 from tests.command import ended, start
-from tests.fakes import PLACES, make_target
+from tests.fakes import PLACES, make_target, record
 from tests.page import series
 from tests.test_app import hang
 
@@ -31,7 +31,7 @@ async def url() -> AsyncIterator[str]:
     samples = tuple(PLACES.sample(number, place=f"place number {number}") for number in range(SERIES))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(serve(exporter, [listener]))
-        await exporter.publish(Key("site", "places"), Result(State.OK, time.time(), 1.0, samples))
+        await record(exporter, Key("site", "places"), Result(State.OK, time.time(), 1.0, samples))
         yield ADDRESS.format(listener.getsockname()[1])
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

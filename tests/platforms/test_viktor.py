@@ -35,6 +35,7 @@ from exporter.platforms.viktor.statistics import (
 )
 from exporter.snapshot import Entry, Key, Snapshot
 from exporter.storage import Storage
+from tests.fakes import record
 from tests.page import series
 
 from .conftest import exposition_lines
@@ -260,13 +261,13 @@ async def test_january_is_not_the_last_month_of_march_though_the_platform_is_dow
     with closing(Storage(tmp_path)) as storage:
         exporter = Exporter(config, clock, storage)
         polled = tuple(await collect("users", environment, now=now))
-        await exporter.publish(key, Result(State.OK, now.timestamp(), 1.0, polled))
+        await record(exporter, key, Result(State.OK, now.timestamp(), 1.0, polled))
         assert last_month(exporter)["viktor_monthly_active_users"] == 40
         now = datetime(2026, 2, 28, 23, 59, 59, 999_000, tzinfo=UTC)
         assert last_month(exporter)["viktor_window_start_timestamp_seconds"] == midnight(date(2026, 1, 1)).timestamp()
         now = datetime(2026, 3, 1, tzinfo=UTC)
         assert last_month(exporter) == {}
-        await exporter.publish(key, Result(State.UNREACHABLE, now.timestamp(), 1.0, error="down", remedy="wait"))
+        await record(exporter, key, Result(State.UNREACHABLE, now.timestamp(), 1.0, error="down", remedy="wait"))
         assert last_month(exporter) == {}
 
     with closing(Storage(tmp_path)) as storage:
@@ -274,7 +275,7 @@ async def test_january_is_not_the_last_month_of_march_though_the_platform_is_dow
         assert last_month(exporter) == {}
         now = datetime(2026, 3, 2, 9, tzinfo=UTC)
         polled = tuple(await collect("users", environment, now=now))
-        await exporter.publish(key, Result(State.OK, now.timestamp(), 1.0, polled))
+        await record(exporter, key, Result(State.OK, now.timestamp(), 1.0, polled))
         told = last_month(exporter)
         assert told["viktor_monthly_active_users"] == 50
         assert told["viktor_window_start_timestamp_seconds"] == midnight(date(2026, 2, 1)).timestamp()

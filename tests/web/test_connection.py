@@ -21,7 +21,7 @@ from exporter.snapshot import Key
 from exporter.web import accept, connection
 from exporter.web.connection import Bounds
 from exporter.web.listen import listen
-from tests.fakes import PLACES, make_target
+from tests.fakes import PLACES, make_target, record
 from tests.test_app import hang
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -48,7 +48,7 @@ async def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(connection, "ANSWER_SECONDS", LONG_SECONDS)
     exporter = Exporter(Config((make_target(hang, hang),)))
     samples = tuple(PLACES.sample(number, place=f"{number:01000}") for number in range(SERIES))
-    await exporter.publish(Key("site", "places"), Result(State.OK, time.time(), 1.0, samples))
+    await record(exporter, Key("site", "places"), Result(State.OK, time.time(), 1.0, samples))
     with listen("127.0.0.1", 0) as listener:
         task = asyncio.create_task(serve(exporter, [listener]))
         yield listener.getsockname()[1]
