@@ -43,7 +43,7 @@ def _well() -> Row:
                 Query(of_exporter("up"), "{{instance}}"),
                 colour=ONE_IS_GOOD,
                 words={0: "down", 1: "up"},
-                width=3,
+                width=2,
                 no_value="not scraped",
             ),
             stat(
@@ -99,11 +99,18 @@ def _well() -> Row:
                 width=3,
             ),
             stat(
+                "Cut labels",
+                "Label values of the last results that were longer than 256 characters, such as a name, and were cut.",
+                Query(total(series("engagement_collector_cut_labels"))),
+                words={0: "none"},
+                width=2,
+            ),
+            stat(
                 "Version",
                 "The version of the running exporter.",
                 Query(of_exporter("engagement_build_info"), "{{version}}"),
                 name_only=True,
-                width=3,
+                width=2,
             ),
         ],
     )

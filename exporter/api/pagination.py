@@ -57,8 +57,8 @@ async def offset_list(
     """Read a whole list by `offset`, until as many records are there as its pages count.
 
     A record that comes or goes shifts all behind it. So each page begins with the last record of the one before, and
-    all count the same; a list that changed is read anew, three times in all. What goes unnoticed are changes between
-    two pages that undo each other's shift; what is returned then is the list before them.
+    all count the same; a list that changed is read anew, three times in all. What goes unnoticed are changes among the
+    records read so far that undo each other's shift before the next page: their effect on the list is left out.
     """
 
     async def ask(offset: int) -> Page[R]:
@@ -90,11 +90,6 @@ async def _walk_by_offset(
         if page.total != first.total or keys[:1] != [key(read[-1])]:
             raise _ChangedError
         more = page.records[1:]
-        if not more:  # pages of a single record have no room for an overlap
-            page = await ask(len(read))
-            if page.total != first.total:
-                raise _ChangedError
-            more = page.records
         if not more:
             break
         if seen.intersection(map(key, more)):

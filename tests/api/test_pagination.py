@@ -49,10 +49,6 @@ async def by_offset(client: Client) -> AsyncIterator[list[Thing]]:
     yield await offset_list(client, "/things", OffsetPage, identity)
 
 
-async def by_offset_and_limit(client: Client) -> AsyncIterator[list[Thing]]:
-    yield await offset_list(client, "/things", OffsetPage, identity, params={"limit": 2})
-
-
 def by_keyset(client: Client) -> AsyncIterator[list[Thing]]:
     return keyset_pages(client, "/things", list[Thing], identity, {"limit": 2})
 
@@ -103,7 +99,7 @@ WALKS = {"offset": by_offset, "keyset": by_keyset, "link": by_link}
 
 
 @pytest.mark.parametrize("way", WALKS)
-@given(records=st.lists(st.integers(1, 10**9), unique=True, max_size=30), size=st.integers(1, 7))
+@given(records=st.lists(st.integers(1, 10**9), unique=True, max_size=30), size=st.integers(2, 7))
 @settings(max_examples=20)
 def test_whatever_its_length_a_list_arrives_whole_and_every_record_once(
     way: str, records: list[int], size: int
@@ -152,7 +148,7 @@ EXCHANGE = st.tuples(st.builds(removed, st.integers(0, 40)), st.builds(added, st
 
 @given(
     length=st.integers(2, 20),
-    size=st.integers(1, 6),
+    size=st.integers(2, 6),
     changes=st.lists(st.one_of(st.just(()), st.tuples(SINGLE)), max_size=12),
     exchange=st.none() | st.tuples(st.integers(0, 12), EXCHANGE),
 )
@@ -255,13 +251,6 @@ COMPLETE: list[tuple[str, Walk, list[httpx.Response], list[int], list[str]]] = [
         ["", "offset=2", "offset=3"],
     ),
     (
-        "offset: pages of a single record have no room for another",
-        by_offset_and_limit,
-        [offset_page([1], 2), offset_page([1], 2), offset_page([2], 2)],
-        [1, 2],
-        ["limit=2", "limit=2", "limit=2&offset=1"],
-    ),
-    (
         "offset: a list that changed is read anew",
         by_offset,
         [offset_page([1, 2], 4), offset_page([3, 4], 3), offset_page([2, 3], 3), offset_page([3, 4], 3)],
@@ -314,8 +303,10 @@ async def test_a_list_in_uneven_pages_is_walked_to_its_end(
 CHANGED = "the list changed each of the 3 times that it was read"
 
 INCOMPLETE: list[tuple[str, Walk, list[httpx.Response], str, int]] = [
-    ("offset: short", by_offset, [offset_page([1, 2], 5), offset_page([2], 5), offset_page([], 5)],
-     "2 records arrived, .* counts 5", 3),
+    ("offset: short", by_offset, [offset_page([1, 2], 5), offset_page([2], 5)],
+     "2 records arrived, .* counts 5", 2),
+    ("offset: pages of one record, which have no room for the overlap", by_offset, [offset_page([1], 2)],
+     "1 records arrived, .* counts 2", 2),
     ("offset: nothing of a total", by_offset, [offset_page([], 5)], "0 records arrived", 1),
     ("offset: more than the total", by_offset, [offset_page([1, 2, 3], 2)], "3 records arrived, .* counts 2", 1),
     ("offset: one record twice on a page", by_offset, [offset_page([1, 1], 2)], "1 records arrived, .* counts 2", 1),
