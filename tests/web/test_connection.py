@@ -27,8 +27,8 @@ from tests.test_app import hang
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 HEALTH = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
 SHORT_SECONDS, LONG_SECONDS = 0.2, 3600.0
-SERIES = 10_000
-PAGE_BYTES = 1_000 * SERIES
+SERIES = 40_000
+PAGE_BYTES = 256 * SERIES
 PATIENCE_SECONDS = 20
 
 
@@ -46,8 +46,8 @@ async def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(process, "BoundedConnection", request.param)
     monkeypatch.setattr(connection, "HEAD_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(connection, "ANSWER_SECONDS", LONG_SECONDS)
-    exporter = Exporter(Config((make_target(hang, hang),)))
-    samples = tuple(PLACES.sample(number, place=f"{number:01000}") for number in range(SERIES))
+    exporter = Exporter(Config((make_target(hang, hang, max_series=SERIES),)))
+    samples = tuple(PLACES.sample(number, place=f"{number:0256}") for number in range(SERIES))
     await record(exporter, Key("site", "places"), Result(State.OK, time.time(), 1.0, samples))
     with listen("127.0.0.1", 0) as listener:
         task = asyncio.create_task(serve(exporter, [listener]))
