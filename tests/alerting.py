@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.command import ended, start, until
+from tests.command import PATIENCE_SECONDS, ended, start, until
 
 
 def free_address() -> str:
@@ -100,7 +100,7 @@ async def prometheus(folder: Path, config: str) -> AsyncIterator[str]:
 @asynccontextmanager
 async def _ready(process: Process, address: str) -> AsyncIterator[None]:
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
 
             async def is_ready() -> bool:
                 assert process.returncode is None, (await ended(process)).err
@@ -119,7 +119,7 @@ async def _ready(process: Process, address: str) -> AsyncIterator[None]:
 
 async def suppressed(address: str) -> set[str]:
     """Return the alerts that Alertmanager holds back since another one is firing, as `alert instance target`."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         alerts = (await http.get(f"http://{address}/api/v2/alerts")).json()
     return {
         " ".join(filter(None, (alert["labels"].get(name) for name in ("alertname", "instance", "target"))))

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 
 COMMAND = Path(sys.executable).with_name("engagement-exporter")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
+"""However busy the machine: only a test that fails waits so long. Less than a connection is kept."""
 LISTENING = re.compile(r'(?:event=listening host=|"host": ")([^"\s]+)"?,? "?port(?:=|": )(\d+)')
 """In either format of the log."""
 
@@ -134,7 +135,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def until_ready(url: str) -> None:
     """Wait until every collector of the exporter at `url` has ended its first run."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
 
         async def is_ready() -> bool:
             return (await http.get(f"{url}/-/ready")).status_code == 200

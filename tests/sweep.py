@@ -30,7 +30,7 @@ from exporter.demo.server import Demo, Served
 from exporter.errors import State
 from exporter.storage import FILE_NAME
 from exporter.web.routes import application
-from tests.command import Running, run, running_with_log, until, until_ready
+from tests.command import PATIENCE_SECONDS, Running, run, running_with_log, until, until_ready
 from tests.forward_proxy import ForwardProxy, Sent
 from tests.leaks import people
 from tests.page import series
@@ -220,14 +220,14 @@ def failures(page: str) -> dict[str, float]:
 
 async def status_page(exporter: Running) -> str:
     """The lines of `/metrics` about collectors: parsing all of them, again and again, would take too long."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         lines = (await http.get(f"{exporter.url}/metrics")).text.splitlines(keepends=True)
     return "".join(line for line in lines if line.startswith("engagement_collector_"))
 
 
 async def keep_pages(exporter: Running, swept: Swept) -> None:
     """Ask every endpoint in every format, and for the errors of the server itself."""
-    async with httpx.AsyncClient(base_url=exporter.url) as http:
+    async with httpx.AsyncClient(base_url=exporter.url, timeout=PATIENCE_SECONDS) as http:
         for method, path in endpoints():
             for accepted in ACCEPTED:
                 reply = await http.request(method, path, headers={"Accept": accepted})
@@ -249,7 +249,7 @@ def endpoints() -> set[tuple[str, str]]:
 
 async def keep_refused_reloads(exporters: list[Running], config: Path, good: str, swept: Swept) -> None:
     """What a reload answers and logs when a credential stands in the wrong place of the file."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         for wrong in (
             f"- {viktor.TOKEN}",
             f"x: !{viktor.TOKEN}",

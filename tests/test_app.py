@@ -23,6 +23,7 @@ from exporter.metrics import Sample
 from exporter.platform import Collect
 from exporter.run_log import RunLog
 from exporter.snapshot import Entry, Key
+from tests.command import PATIENCE_SECONDS
 from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, Clock, make_target, record, running
 
 PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
@@ -73,7 +74,7 @@ def pausing(seconds: float, error: Exception | None = None) -> Collect[Any]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Let the event loop turn until the condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event to wait on
             await asyncio.sleep(0)
 
@@ -335,8 +336,8 @@ async def test_stopping_cancels_the_runs_under_way_and_keeps_the_page() -> None:
             cancelled.set()
 
     async with running(make_target(people, hangs)) as exporter:
-        await asyncio.wait_for(started.wait(), 5)
-    await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(started.wait(), PATIENCE_SECONDS)
+    await asyncio.wait_for(cancelled.wait(), PATIENCE_SECONDS)
 
     assert series(exporter, "fake_people") == {("site",): 7}
     assert states(exporter)[PLACES_KEY] is State.PENDING

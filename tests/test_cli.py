@@ -1,6 +1,5 @@
 """The installed command as an operator meets it: output, exit codes, signals, and mistakes told without a traceback."""
 
-import asyncio
 import json
 import re
 import signal
@@ -18,7 +17,7 @@ from exporter.cli import main
 from exporter.demo import pybossa
 from exporter.demo.configuration import configuration
 from exporter.demo.server import Demo
-from tests.command import COMMAND, ended, run, running, start, until_ready
+from tests.command import COMMAND, PATIENCE_SECONDS, ended, run, running, start, until_ready
 from tests.page import families, series
 
 CROWD = "targets: [{name: crowd, platform: pybossa, url: 'https://crowd.example.org'}]\n"
@@ -257,11 +256,10 @@ def test_metrics(form: str, line: str) -> None:
 async def test_a_signal_ends_it_at_once_with_code_0_although_a_scraper_keeps_its_connection(
     crowd: Path, stop: signal.Signals
 ) -> None:
-    async with running("--config.file", crowd) as exporter, httpx.AsyncClient() as http:
+    async with running("--config.file", crowd) as exporter, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         assert (await http.get(f"{exporter.url}/metrics")).status_code == 200
         exporter.process.send_signal(stop)
-        async with asyncio.timeout(8):
-            end = await ended(exporter.process)
+        end = await ended(exporter.process)  # which is less patient than a connection that is kept
 
     assert (end.code, end.out) == (0, "")
     assert "event=stopped" in end.err
@@ -271,7 +269,7 @@ async def test_a_signal_ends_it_at_once_with_code_0_although_a_scraper_keeps_its
 async def test_it_runs_without_naming_a_command_and_serves_its_page(site_config: Path) -> None:
     async with running("--config.file", site_config, "--web.telemetry-path", "/numbers") as exporter:
         await until_ready(exporter.url)
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             page = await http.get(f"{exporter.url}/numbers")
             status = await http.get(exporter.url)
         health = await run("healthcheck", "--url", f"{exporter.url}/-/healthy")
@@ -287,7 +285,7 @@ async def test_several_addresses_each_told_in_the_log(crowd: Path) -> None:
     process = await start(COMMAND, "--config.file", crowd, "--storage.path=", "--log.format", "json", *addresses)
     assert process.stderr is not None
     told = [json.loads(await process.stderr.readline()) for _ in range(2)]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         answers = [await http.get(f"http://{one['host']}:{one['port']}/-/healthy") for one in told]
     process.send_signal(signal.SIGTERM)
     end = await ended(process)
@@ -300,7 +298,7 @@ async def test_several_addresses_each_told_in_the_log(crowd: Path) -> None:
 async def test_demo_prints_its_addresses_serves_and_stops_on_ctrl_c() -> None:
     async with running("demo") as exporter:
         await until_ready(exporter.url)
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             page = (await http.get(f"{exporter.url}/metrics")).text
         exporter.process.send_signal(signal.SIGINT)
         end = await ended(exporter.process)

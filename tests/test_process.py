@@ -14,6 +14,7 @@ from exporter.app import Exporter
 from exporter.config import Config
 from exporter.metrics import Sample
 from exporter.process import serve
+from tests.command import PATIENCE_SECONDS
 from tests.fakes import PEOPLE, make_target
 
 
@@ -28,11 +29,11 @@ async def serving(logs: list[MutableMapping[str, Any]]) -> AsyncIterator[httpx.A
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         target = make_target(people, people, collectors={"places": False})
         task = asyncio.create_task(serve(Exporter(Config((target,))), [listener]))
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS) as http:
             await http.get("/metrics")
             yield http
         signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, PATIENCE_SECONDS)
     logs += captured
 
 

@@ -25,7 +25,7 @@ from exporter.jobs import Job
 from exporter.metrics import Sample
 from exporter.snapshot import Entry, Key
 from exporter.storage import Storage
-from tests.command import until
+from tests.command import PATIENCE_SECONDS, until
 from tests.fakes import PEOPLE, PER_ENDPOINT, PLACES, make_target
 
 PEOPLE_KEY, PLACES_KEY = Key("site", "people"), Key("site", "places")
@@ -283,10 +283,10 @@ async def test_a_result_that_is_being_published_is_published_whole_before_its_cl
     platform = Platform(free_runs=2)
     file = File(platform.target(interval="1h"))
     async with running(file) as exporter:
-        await asyncio.wait_for(rendering.wait(), 5)
+        await asyncio.wait_for(rendering.wait(), PATIENCE_SECONDS)
         file.write(platform.target(interval="1h", concurrency=3))
         reloading = asyncio.create_task(exporter.reload())
-        await asyncio.wait_for(waiting.wait(), 5)
+        await asyncio.wait_for(waiting.wait(), PATIENCE_SECONDS)
         go_on.set()
         await reloading
 

@@ -19,6 +19,7 @@ from exporter.schedule import (
     Schedule,
     phase,
 )
+from tests.command import PATIENCE_SECONDS
 
 HOUR = timedelta(hours=1)
 SHORT = timedelta(milliseconds=10)
@@ -111,7 +112,7 @@ class Scheduled:
 
     async def until(self, *, started: int = 0, skipped: int = 0) -> None:
         """Wait until so much has happened."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.started) < started or self.skips < skipped:
                 self.changed.clear()
                 await self.changed.wait()
@@ -366,7 +367,7 @@ async def test_stopping_cancels_the_runs_under_way_and_starts_no_more() -> None:
     await scheduled.until(started=1)
     scheduled.schedule.stop()
 
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), PATIENCE_SECONDS)
     assert scheduled.started == ["slow"]
 
 
@@ -379,7 +380,7 @@ async def test_the_heart_beats_at_once(scheduled: Scheduled) -> None:
     scheduled.schedule.add_heartbeat(beat)
     scheduled.schedule.start()
 
-    await asyncio.wait_for(beaten.wait(), 5)
+    await asyncio.wait_for(beaten.wait(), PATIENCE_SECONDS)
 
 
 def test_an_unknown_job_has_no_next_run() -> None:

@@ -15,7 +15,7 @@ from exporter.config import Config
 from exporter.errors import State
 from exporter.process import serve
 from exporter.snapshot import Key
-from tests.command import ended, start
+from tests.command import PATIENCE_SECONDS, ended, start
 from tests.fakes import PLACES, make_target, record
 from tests.page import series
 from tests.test_app import hang
@@ -42,7 +42,7 @@ def count(page: str) -> int:
 
 
 async def by_httpx(url: str) -> str:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         reply = await http.get(url, headers={"accept-encoding": "gzip"})
     assert reply.headers["content-encoding"] == "gzip"
     return reply.text
@@ -54,14 +54,14 @@ async def by_curl(url: str) -> str:
 
 async def by_python(url: str) -> str:
     async with (
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as http,
         http.stream("GET", url, headers={"accept-encoding": "gzip"}) as reply,
     ):
         return gzip.decompress(b"".join([piece async for piece in reply.aiter_raw()])).decode()
 
 
 async def plain(url: str) -> str:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         reply = await http.get(url, headers={"accept-encoding": "identity"})
     assert "content-encoding" not in reply.headers
     return reply.text

@@ -30,6 +30,7 @@ from exporter.platforms.pybossa.settings import PybossaSettings
 from exporter.schedule import Phase, phase
 from exporter.settings import Secret
 from exporter.snapshot import Entry, Key, Snapshot
+from tests.command import PATIENCE_SECONDS
 from tests.fakes import (
     PEOPLE,
     PLACES,
@@ -152,7 +153,7 @@ async def test_a_collector_that_broke_runs_again_and_again() -> None:
     target = make_target(collect, places, interval=timedelta(milliseconds=10), collectors={"places": False})
     with structlog.testing.capture_logs():
         async with running(target):
-            await asyncio.wait_for(healed.wait(), 5)
+            await asyncio.wait_for(healed.wait(), PATIENCE_SECONDS)
 
 
 async def test_layers_of_retry_do_not_multiply(polled: Polled) -> None:
@@ -217,7 +218,7 @@ async def test_an_error_that_looks_permanent_does_not_park_the_collector(code: i
         raise error_for("GET", "/people", code, {})
 
     async with running(make_target(collect, places, interval="15m", collectors={"places": False})) as exporter:
-        await asyncio.wait_for(failed.wait(), 5)
+        await asyncio.wait_for(failed.wait(), PATIENCE_SECONDS)
         next_run_at = exporter.next_run_at(SITE)
 
     assert next_run_at is not None
@@ -248,7 +249,7 @@ async def test_the_first_run_does_not_wait_for_its_phase() -> None:
 
     target = make_target(collect, places, interval="1d", collectors={"places": False})
     async with running(target) as exporter:
-        await asyncio.wait_for(ran.wait(), 2)
+        await asyncio.wait_for(ran.wait(), PATIENCE_SECONDS)
         await asyncio.sleep(0)
         assert exporter.is_ready()
 

@@ -21,6 +21,7 @@ from exporter.api.pacing import (
     whole_number,
 )
 from exporter.errors import RateLimitedError
+from tests.command import PATIENCE_SECONDS
 from tests.fakes import NOW_SECONDS, Clock
 
 
@@ -225,7 +226,7 @@ async def test_who_waits_for_a_paused_endpoint_takes_nobodys_place() -> None:
     pace.pause(5, "/things")
     waiting = asyncio.ensure_future(ask("/things"))
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await ask("/others") == "/others"
         assert not waiting.done()
         go_on.set()

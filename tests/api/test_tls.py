@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from exporter.api.tls import CurrentTls
 from exporter.settings import TargetSettings
 from exporter.web.access import Access
+from tests.command import PATIENCE_SECONDS
 from tests.test_settings import settings
 from tests.web.certificates import TLS, Endpoints, replace, served, write_certificate, write_web_config
 
@@ -39,7 +40,7 @@ async def test_a_new_authority_and_a_new_client_certificate_count_from_the_next_
     tls = CurrentTls(all_files(tmp_path))
     async with served(Access(write_web_config(tmp_path, VERIFYING)), Endpoints()) as address:
         for _ in range(3):
-            async with httpx.AsyncClient(verify=tls.context(), trust_env=False) as http:
+            async with httpx.AsyncClient(verify=tls.context(), trust_env=False, timeout=PATIENCE_SECONDS) as http:
                 assert (await http.get(f"https://{address}/")).status_code == 200
             rotated(tmp_path)
 

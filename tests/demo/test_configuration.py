@@ -13,6 +13,7 @@ from exporter.demo.configuration import configuration
 from exporter.demo.faults import Switch
 from exporter.demo.organisation import organisation
 from exporter.demo.server import Demo, Served, serve
+from tests.command import PATIENCE_SECONDS
 
 NOW = datetime(2024, 12, 12, 11, 30, tzinfo=UTC)
 
@@ -84,7 +85,7 @@ async def test_the_secrets_open_the_platforms(running: Demo) -> None:
     targets = {target["name"]: target for target in yaml.safe_load(configuration(running))["targets"]}
     academy, bridges, crowd = targets["academy"], targets["bridges"], targets["crowd"]
     learning, old = targets["learning"], targets["learning-v1"]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         replies = [
             await http.get(f"{academy['url']}/openapi/v1/groups", headers={"X-API-KEY": academy["api_key"]}),
             await http.get(

@@ -35,6 +35,7 @@ from exporter.demo.faults import (
 )
 from exporter.demo.organisation import Organisation, organisation
 
+SHORT_SECONDS = 0.01
 NOW = datetime(2025, 3, 12, 11, 30, tzinfo=UTC)
 ELSEWHERE = "http://elsewhere.test"
 KONSTANTLY = {"X-API-KEY": konstantly.API_KEY}
@@ -182,7 +183,7 @@ async def test_a_slow_reply_is_the_right_one_later(bridges: Platform) -> None:
 
     bridges.switch.set(slow(60))
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(bridges.http.get("/api/apps/"), timeout=0.01)
+        await asyncio.wait_for(bridges.http.get("/api/apps/"), SHORT_SECONDS)
 
 
 async def test_a_redirect_leads_to_a_sign_in_page_elsewhere(crowd: Platform) -> None:

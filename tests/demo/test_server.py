@@ -12,6 +12,7 @@ from exporter.demo import konstantly, viktor
 from exporter.demo.faults import RecordedRequest, cut
 from exporter.demo.organisation import Organisation, organisation
 from exporter.demo.server import GENEROUS_LIMITS, Demo, Served, serve
+from tests.command import PATIENCE_SECONDS
 
 NOW = datetime(2025, 3, 12, 11, 30, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +28,7 @@ def platforms(running: Demo) -> list[Served]:
 
 
 async def test_each_platform_answers_on_a_port_of_its_own(demo: Organisation) -> None:
-    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient() as http:
+    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         statistics = await http.get(
             f"{running.konstantly.url}{konstantly.BASE_PATH}/statistics",
             headers={"X-API-KEY": konstantly.API_KEY},
@@ -42,7 +43,7 @@ async def test_each_platform_answers_on_a_port_of_its_own(demo: Organisation) ->
 
 
 async def test_the_next_page_lies_on_the_servers_own_origin(demo: Organisation) -> None:
-    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient() as http:
+    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         headers = {"Authorization": f"Bearer {viktor.TOKEN}"}
         reply = await http.get(f"{running.viktor.url}/api/apps/?limit=1", headers=headers)
 
@@ -51,7 +52,10 @@ async def test_the_next_page_lies_on_the_servers_own_origin(demo: Organisation) 
 
 async def test_the_clock_of_the_caller_is_the_clock_of_the_platforms(demo: Organisation) -> None:
     clock = [NOW]
-    async with serve(demo, lambda: clock[0]) as running, httpx.AsyncClient(headers=JSON) as http:
+    async with (
+        serve(demo, lambda: clock[0]) as running,
+        httpx.AsyncClient(headers=JSON, timeout=PATIENCE_SECONDS) as http,
+    ):
         before = (await http.get(f"{running.pybossa.url}/stats/")).json()["stats"]["n_task_runs"]
         clock[0] = NOW.replace(month=6)
         after = (await http.get(f"{running.pybossa.url}/stats/")).json()["stats"]["n_task_runs"]
@@ -61,7 +65,10 @@ async def test_the_clock_of_the_caller_is_the_clock_of_the_platforms(demo: Organ
 
 async def test_options_reach_the_applications(demo: Organisation) -> None:
     options = {**GENEROUS_LIMITS, "pybossa": {"rate_limit": 1}}
-    async with serve(demo, lambda: NOW, options=options) as running, httpx.AsyncClient() as http:
+    async with (
+        serve(demo, lambda: NOW, options=options) as running,
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http,
+    ):
         assert (await http.get(f"{running.pybossa.url}/api/category")).status_code == 429
         statistics = await http.get(
             f"{running.konstantly.url}{konstantly.BASE_PATH}/statistics",
@@ -82,7 +89,7 @@ async def test_a_fixed_port_can_be_used_again_at_once_but_not_twice(demo: Organi
 
 
 async def test_a_cut_connection_ends_in_the_middle_of_the_body(demo: Organisation) -> None:
-    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient(headers=JSON) as http:
+    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient(headers=JSON, timeout=PATIENCE_SECONDS) as http:
         running.pybossa.faults.set(cut(), times=1)
         with pytest.raises(httpx.RemoteProtocolError):
             await http.get(f"{running.pybossa.url}/stats/")
@@ -96,7 +103,7 @@ async def test_the_end_waits_neither_for_idle_connections_nor_for_slow_replies(d
         arrived.set()
         await asyncio.Event().wait()
 
-    async with httpx.AsyncClient(headers=JSON) as http:
+    async with httpx.AsyncClient(headers=JSON, timeout=PATIENCE_SECONDS) as http:
         async with serve(demo, lambda: NOW) as running:
             await http.get(f"{running.pybossa.url}/stats/")
             running.viktor.faults.set(stuck)
@@ -111,7 +118,7 @@ async def test_the_end_waits_neither_for_idle_connections_nor_for_slow_replies(d
 
 async def test_signals_stay_with_the_program(demo: Organisation) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient() as http:
+    async with serve(demo, lambda: NOW) as running, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         await http.get(f"{running.pybossa.url}/stats/")
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
@@ -126,6 +133,6 @@ async def test_an_error_inside_the_block_still_ends_the_servers(demo: Organisati
 
     with pytest.raises(ZeroDivisionError):
         await fail()
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         with pytest.raises(httpx.ConnectError):
             await http.get(urls[0])

@@ -18,7 +18,7 @@ from exporter.demo.server import Demo
 from prometheus.demo_stack import alertmanager_config, prometheus_config
 from prometheus.generate import RULES
 from tests.alerting import Inbox, alertmanager, inbox, prometheus, suppressed
-from tests.command import Running, ended, running, until, until_ready
+from tests.command import PATIENCE_SECONDS, Running, ended, running, until, until_ready
 
 RECEIVERS = ("on-call", "operators", "teachers", "owners")
 INTERVAL_SECONDS = 2
@@ -77,7 +77,7 @@ async def test_a_refused_credential_is_told_held_against_its_consequences_and_ov
         async with alertmanager(tmp_path, alertmanager_config(receivers, wait="1s")) as alertmanager_address:
             address = httpx.URL(exporter.url).netloc.decode()
             config = prometheus_config(address, alertmanager_address, hasty_rules, interval_seconds=1)
-            async with prometheus(tmp_path, config) as prometheus_address, asyncio.timeout(60):
+            async with prometheus(tmp_path, config) as prometheus_address, asyncio.timeout(PATIENCE_SECONDS):
                 await until_scraped(prometheus_address)
 
                 # one collector waits for its answer and grows stale, though no run of it has failed
@@ -133,7 +133,7 @@ async def firing(address: str) -> set[str]:
 
 
 async def query(address: str, expression: str) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         response = await http.get(f"http://{address}/api/v1/query", params={"query": expression})
     found: list[dict[str, Any]] = response.json()["data"]["result"]
     return found

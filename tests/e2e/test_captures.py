@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tests.command import running, until_ready
+from tests.command import PATIENCE_SECONDS, running, until_ready
 from tests.page import Series, series
 
 CAPTURES = Path(__file__).parent.parent / "captures/pybossa"
@@ -133,7 +133,7 @@ async def page_of(captures: Mapping[str, str], collectors: str, folder: Path) ->
         target = f"{{name: crowd, platform: pybossa, url: '{url}', api_key: {KEY}, collectors: {collectors}}}"
         file = folder / "config.yaml"
         file.write_text(f"targets: [{target}]\n", encoding="utf-8")
-        async with running("--config.file", file) as exporter, httpx.AsyncClient() as http:
+        async with running("--config.file", file) as exporter, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             await until_ready(exporter.url)
             return (await http.get(f"{exporter.url}/metrics")).text
 

@@ -22,7 +22,7 @@ from exporter.demo.configuration import configuration
 from exporter.demo.faults import faults, slow
 from exporter.demo.organisation import organisation
 from exporter.demo.server import GENEROUS_LIMITS, Demo, Served, serve
-from tests.command import Running, running_with_log, until
+from tests.command import PATIENCE_SECONDS, Running, running_with_log, until, until_ready
 from tests.nights import Night, Scrape, night, parsed, resident_bytes, shifted_clock, wrong
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "40"))
@@ -58,6 +58,9 @@ class Chaos:
     nights: list[Night] = field(default_factory=list)
     choice: random.Random = field(default_factory=lambda: random.Random(SEED))  # noqa: S311 - repeatable
     ahead: timedelta = timedelta()
+    timeout_seconds: int = 60
+    """Of a run; it is shortened to what this machine needs as soon as that is known."""
+
     done: Counter[str] = field(default_factory=Counter)
     memory: list[tuple[int, int]] = field(default_factory=list)
     """Of each life with two calms, the memory in MB in the first and in the second."""
@@ -107,6 +110,8 @@ async def test_whatever_happens_what_is_served_is_true_and_every_poll_comes_back
         for number in range(NIGHTS):
             chaos.nights.append(night(demo, FIRST_DAY + timedelta(days=number), timedelta(seconds=2 * SECONDS)))
             chaos.ahead = chaos.nights[-1].at - datetime.now(UTC)
+            if number == 0:
+                chaos.timeout_seconds = max(5, round(2 * await first_collection_seconds(chaos)))
             await one_life(chaos, SECONDS / 4 / NIGHTS, known, signal.SIGKILL)
             seconds = SECONDS / 2 if number == NIGHTS - 1 else SECONDS / 4 / NIGHTS
             known = await one_life(chaos, seconds, {}, signal.SIGTERM)
@@ -116,6 +121,16 @@ async def test_whatever_happens_what_is_served_is_true_and_every_poll_comes_back
     assert "Traceback" not in chaos.log.read_text(encoding="utf-8")
     with capsys.disabled():
         print(f"\nchaos with CHAOS_SEED={SEED}: {dict(chaos.done)}, MB: {chaos.memory}")  # noqa: T201 - the figures of a long soak
+
+
+async def first_collection_seconds(chaos: Chaos) -> float:
+    """How long an exporter takes for its start and a run of every collector, on this machine now."""
+    began_at = asyncio.get_running_loop().time()
+    chaos.write_config(whole(chaos))
+    files = ("--config.file", chaos.folder / "config.yaml", "--storage.path=")
+    async with running_with_log(chaos.log, *files, environment=shifted_clock(chaos.ahead)) as exporter:
+        await until_ready(exporter.url)
+    return asyncio.get_running_loop().time() - began_at
 
 
 async def one_life(
@@ -128,7 +143,7 @@ async def one_life(
     files = ("--config.file", chaos.folder / "config.yaml", "--storage.path", chaos.folder / "data")
     clock = shifted_clock(chaos.ahead)
     chaos.is_ending = False
-    chaos.write_config(whole(chaos.site))
+    chaos.write_config(whole(chaos))
     async with running_with_log(chaos.log, *files, environment=clock) as exporter:
         first = await page(chaos, exporter)
         assert {key: first.collected_at.get(key, 0) >= at for key, at in known.items()} == dict.fromkeys(known, True)
@@ -163,8 +178,8 @@ async def calm(chaos: Chaos, exporter: Running) -> dict[tuple[str, str], float]:
     """Every platform well and configured: every collector's next run succeeds; returns when they did."""
     for served in chaos.platforms():
         served.faults.clear()
-    chaos.write_config(whole(chaos.site))
-    async with httpx.AsyncClient(timeout=60) as http:
+    chaos.write_config(whole(chaos))
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         assert (await http.post(f"{exporter.url}/-/reload")).status_code == 200
     began_at = chaos.now().timestamp()
     collected_at: dict[tuple[str, str], float] = {}
@@ -205,7 +220,7 @@ async def spoil(chaos: Chaos, ends_at: float) -> None:
 async def reload(chaos: Chaos, exporter: Running, ends_at: float) -> None:
     """Put other configurations in force, and try broken ones; what is served at once is of the one in force."""
     targets = (await page(chaos, exporter)).targets
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         while asyncio.get_running_loop().time() < ends_at:
             if chaos.choice.random() < 0.25:
                 chaos.write_config(chaos.choice.choice(BROKEN))
@@ -238,7 +253,7 @@ async def hang_up(chaos: Chaos, exporter: Running) -> None:
 
 async def scrape(chaos: Chaos, exporter: Running) -> None:
     """Scrape until the exporter ends, as one of several Prometheuses would: all of it or one target."""
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         while not chaos.is_ending:
             await asyncio.sleep(chaos.choice.uniform(0, 2 * PAUSE_SECONDS))
             target = chaos.choice.choice((None, *TARGETS))
@@ -262,19 +277,19 @@ async def scrape(chaos: Chaos, exporter: Running) -> None:
 
 
 async def page(chaos: Chaos, exporter: Running) -> Scrape:
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         return chaos.check((await http.get(f"{exporter.url}/metrics")).text)
 
 
-def whole(site: Demo) -> str:
+def whole(chaos: Chaos) -> str:
     """The configuration with every collector of every platform, polled every two seconds."""
-    text = configuration(site).replace("timeout: 1m", "timeout: 5s, max_age: 60d")
+    text = configuration(chaos.site).replace("timeout: 1m", f"timeout: {chaos.timeout_seconds}s, max_age: 60d")
     return re.sub(r"interval: \d+s", "interval: 2s", text)
 
 
 def other(chaos: Chaos) -> tuple[str, set[str]]:
     """Return a configuration with some targets, each a little changed, and their names."""
-    head, *targets = re.split(r"(?=^  - name: )", whole(chaos.site), flags=re.MULTILINE)
+    head, *targets = re.split(r"(?=^  - name: )", whole(chaos), flags=re.MULTILINE)
     chosen = chaos.choice.sample(targets, chaos.choice.randint(1, len(targets)))
     texts = [text.replace("second: 50", f"second: {chaos.choice.randint(30, 60)}") for text in chosen]
     texts = [

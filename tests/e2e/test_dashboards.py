@@ -17,7 +17,7 @@ from grafana.demo_history import write_history
 from grafana.demo_prometheus import LABELS, Stack, stack
 from grafana.generate import dashboards
 from grafana.lint import panels_of
-from tests.command import until
+from tests.command import PATIENCE_SECONDS, until
 from tests.grafana.interpolation import ALL, interpolated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -72,7 +72,7 @@ async def running(half_year_old: Organisation, tmp_path_factory: pytest.TempPath
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def http(running: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{running.prometheus_url}/api/v1", timeout=30) as client:
+    async with httpx.AsyncClient(base_url=f"{running.prometheus_url}/api/v1", timeout=PATIENCE_SECONDS) as client:
 
         async def has_rates() -> bool:
             return bool(await vector(client, "sum(rate(engagement_api_request_duration_seconds_count[30s])) > 0"))

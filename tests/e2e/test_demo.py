@@ -15,7 +15,7 @@ from exporter.demo.configuration import configuration
 from exporter.demo.faults import Fault, html, slow, status, truncated
 from exporter.demo.organisation import Organisation
 from exporter.demo.server import Demo
-from tests.command import Running, ended, running, until, until_ready
+from tests.command import PATIENCE_SECONDS, Running, ended, running, until, until_ready
 from tests.page import series
 
 SECRETS = (
@@ -38,7 +38,7 @@ async def exporter(site: Demo, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def page(exporter: Running) -> str:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         return (await http.get(f"{exporter.url}/metrics")).text
 
 
@@ -133,7 +133,7 @@ async def test_a_scrape_does_not_wait_for_a_platform_that_does_not_answer(export
         return len(site.pybossa.requests) > arrived
 
     await until(is_waiting)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert ups(await page(exporter))["crowd"] == 1
 
 
@@ -149,7 +149,7 @@ async def test_platforms_are_only_read_and_no_credential_is_in_an_address(export
 async def test_no_person_and_no_secret_is_on_a_page_or_in_the_log(
     exporter: Running, half_year_old: Organisation
 ) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         paths = ("/metrics", "/", "/api/status", "/config", "/sd")
         pages = [(await http.get(f"{exporter.url}{path}")).text for path in paths]
     exporter.process.send_signal(signal.SIGTERM)

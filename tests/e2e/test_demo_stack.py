@@ -13,7 +13,7 @@ import pytest
 
 from prometheus.generate import REPOSITORY
 from tests.alerting import free_address
-from tests.command import ended, until
+from tests.command import PATIENCE_SECONDS, ended, until
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def stack(addresses: tuple[str, str, str]) -> AsyncIterator[Process]:
 
 async def answering(addresses: tuple[str, ...]) -> list[str]:
     found = []
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         for address in addresses:
             try:
                 await http.get(f"http://{address}/-/ready")
@@ -79,7 +79,7 @@ def child(pid: int, name: str) -> int:
 async def test_it_shows_the_common_view_of_every_platform_and_ends_when_told(
     stack: Process, addresses: tuple[str, str, str]
 ) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
 
         async def shows_all() -> bool:
             asked = {"query": "count by (platform) (engagement:users:sum)"}
@@ -109,7 +109,7 @@ async def test_when_one_ends_the_others_do(stack: Process, addresses: tuple[str,
 
 
 async def test_with_history_prometheus_begins_with_the_past_of_what_it_scrapes(addresses: tuple[str, str, str]) -> None:
-    async with started(addresses, "--history", "90m") as process, httpx.AsyncClient() as http:
+    async with started(addresses, "--history", "90m") as process, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         await said(process, b"alertmanager ")
 
         async def numbers(query: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from exporter.demo.configuration import configuration
 from exporter.demo.server import Demo
 from prometheus.demo_stack import FOLDER
 from tests.alerting import prometheus
-from tests.command import running, until, until_ready
+from tests.command import PATIENCE_SECONDS, running, until, until_ready
 
 TARGETS = 5
 OURS = '{__name__=~"(konstantly|viktor|pybossa|learning360|engagement)_.+"}'
@@ -34,7 +34,7 @@ def example(name: str, address: str, shard: str = "") -> str:
 
 async def ask(address: str, query: str) -> list[dict[str, str]]:
     """The label sets that a query gives."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         reply = await http.get(f"http://{address}/api/v1/query", params={"query": query})
     return [vector["metric"] for vector in reply.json()["data"]["result"]]
 

@@ -16,7 +16,7 @@ import pytest
 from exporter.demo.configuration import configuration
 from exporter.demo.server import Demo
 from exporter.platform import installed
-from tests.command import Running, ended, running, start, until, until_ready
+from tests.command import PATIENCE_SECONDS, Running, ended, running, start, until, until_ready
 from tests.page import Series, series
 
 SCRAPE_EVERY_SECOND = """
@@ -76,7 +76,7 @@ async def prometheus(folder: Path, targets: str) -> AsyncIterator[tuple[httpx.As
         "--log.level=warn",
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://{own}/api/v1") as http:
+        async with httpx.AsyncClient(base_url=f"http://{own}/api/v1", timeout=PATIENCE_SECONDS) as http:
             yield http, process
     finally:
         if process.returncode is None:
@@ -124,7 +124,7 @@ async def test_prometheus_holds_exactly_what_the_page_says(exporter: Running, tm
         [target] = (await http.get("/targets")).json()["data"]["activeTargets"]
         ups = {vector["metric"]["target"]: vector["value"][1] for vector in await query(http, "engagement_up")}
         counters = await query(http, "sum(engagement_collector_runs_total)")
-        async with httpx.AsyncClient() as direct:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as direct:
             page = (await direct.get(f"{exporter.url}/metrics")).text
         process.send_signal(signal.SIGTERM)
         log = (await ended(process)).err
@@ -168,7 +168,7 @@ async def test_prometheus_discovers_the_targets_and_scrapes_each_on_its_own(expo
 
 
 async def test_promtool_has_no_complaints(exporter: Running) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         page = await http.get(f"{exporter.url}/metrics")
     promtool = await asyncio.create_subprocess_exec(
         "promtool", "check", "metrics", stdin=PIPE, stdout=PIPE, stderr=PIPE
@@ -179,7 +179,7 @@ async def test_promtool_has_no_complaints(exporter: Running) -> None:
 
 
 async def test_both_formats_hold_the_same(exporter: Running) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         text = await http.get(f"{exporter.url}/metrics")
         openmetrics = await http.get(f"{exporter.url}/metrics", headers={"Accept": "application/openmetrics-text"})
 

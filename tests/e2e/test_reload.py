@@ -9,19 +9,19 @@ import httpx
 
 from exporter.demo import konstantly
 from exporter.demo.server import Demo
-from tests.command import Running, ended, running, until, until_ready
+from tests.command import PATIENCE_SECONDS, Running, ended, running, until, until_ready
 from tests.page import series
 
 APPLIED = "engagement_config_last_reload_successful"
 
 
 async def page(exporter: Running) -> str:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         return (await http.get(f"{exporter.url}/metrics")).text
 
 
 async def reload(exporter: Running, method: str = "POST", **params: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         return await http.request(method, f"{exporter.url}/-/reload", params=params)
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from exporter.demo.server import Demo
-from tests.command import Ended, ended, run, start, until
+from tests.command import PATIENCE_SECONDS, Ended, ended, run, start, until
 from tests.e2e.test_backfill import SAMPLE, still, written_config  # noqa: F401 - a fixture
 from tests.e2e.test_prometheus import free_port
 
@@ -67,7 +67,7 @@ async def victoria_metrics(folder: Path) -> AsyncIterator[str]:
 async def running(url: str, program: str, *arguments: str) -> AsyncIterator[None]:
     process = await start(program, *arguments)
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
 
             async def is_ready() -> bool:
                 try:
@@ -107,14 +107,14 @@ async def samples(output: Path) -> Values:
 
 async def flush(url: str) -> None:
     """Let VictoriaMetrics show what it took; to Prometheus the address means nothing."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         await http.get(f"{url}/internal/force_flush")
 
 
 async def held(url: str, names: set[str], moment: int) -> tuple[int, list[float]]:
     """How many samples a server has until a moment, and the values that it shows at it."""
     count, values = 0, []
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=60) as http:
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=PATIENCE_SECONDS) as http:
         for name in sorted(names):
             for query in (f"sum(count_over_time({name}[4d]))", name):
                 answer = (await http.get("/query", params={"query": query, "time": str(moment)})).json()

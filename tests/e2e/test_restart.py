@@ -13,7 +13,7 @@ from exporter.demo.faults import slow, status
 from exporter.demo.organisation import Organisation
 from exporter.demo.server import Demo
 from exporter.storage import FILE_NAME
-from tests.command import Running, ended, running, until, until_ready
+from tests.command import PATIENCE_SECONDS, Running, ended, running, until, until_ready
 from tests.e2e.test_demo import private_texts
 from tests.page import series
 
@@ -44,7 +44,7 @@ def requests(site: Demo) -> int:
 
 
 async def page(exporter: Running) -> str:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         return (await http.get(f"{exporter.url}/metrics")).text
 
 

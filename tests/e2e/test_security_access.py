@@ -13,7 +13,7 @@ import trustme
 from click.testing import CliRunner
 
 from exporter.cli import main
-from tests.command import run, running_with_log
+from tests.command import PATIENCE_SECONDS, run, running_with_log
 from tests.leaks import leaks
 from tests.web.certificates import TLS, hashed, trusting, write_certificate, write_web_config
 
@@ -122,7 +122,7 @@ async def test_strangers_are_refused_and_nothing_of_a_login_is_told(folder: Path
 
 async def status(address: str, scheme: str, tls: ssl.SSLContext | None, login: tuple[str, str] | None) -> int:
     """The status of an answer over a new connection, 0 without one."""
-    async with httpx.AsyncClient(verify=tls or False, auth=login, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=tls or False, auth=login, trust_env=False, timeout=PATIENCE_SECONDS) as http:
         try:
             return (await http.get(f"{scheme}://{address}/metrics")).status_code
         except httpx.TransportError:

@@ -6,14 +6,13 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 
 import httpx
 import pytest
 
 from exporter.demo.configuration import configuration
 from exporter.demo.server import Demo
-from tests.command import Running, ended, running, start, until, until_ready
+from tests.command import PATIENCE_SECONDS, Running, ended, running, start, until, until_ready
 from tests.page import Series, series
 
 SLOW_READERS = 200
@@ -23,7 +22,7 @@ ROUNDS, SCRAPES = 7, 20
 AT_ONCE = 10
 ARRIVALS_PER_SECOND = 200
 MOST_DELAY_SECONDS = 0.1
-INTERVAL_SECONDS = 5
+INTERVAL_SECONDS = 15
 SMALLEST_BUFFER_BYTES = 1024
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n"
 
@@ -62,7 +61,8 @@ async def arrive(requests: Sequence[tuple[socket.socket, bytes]]) -> None:
 async def longest_scrape_seconds(url: str) -> float:
     """Scrape many times by a process of its own, which the simulated platforms in this one cannot hold up.
 
-    Other work on this machine can, now and then: of the longest scrapes of several rounds, the median counts.
+    Other work on this machine can, and only makes them longer: of the longest scrapes of several rounds, the shortest
+    counts.
     """
     options = ("--silent", "--noproxy", "*", "--compressed", "--write-out", r"%{http_code} %{time_total}\n")
     targets = [part for _ in range(SCRAPES) for part in ("--output", "/dev/null", f"{url}/metrics")]
@@ -72,11 +72,11 @@ async def longest_scrape_seconds(url: str) -> float:
         replies = [line.split() for line in said.splitlines()]
         assert [code for code, _ in replies] == ["200"] * SCRAPES
         longest.append(max(float(seconds) for _, seconds in replies))
-    return median(longest)
+    return min(longest)
 
 
 async def page(url: str) -> str:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         return (await http.get(f"{url}/metrics")).text
 
 
@@ -118,10 +118,14 @@ async def test_neither_scrapes_nor_polls_wait_for_clients_that_do_not_read_or_as
         connections(url, SLOW_WRITERS) as writers,
     ):
         scraping = asyncio.create_task(longest_scrape_seconds(url))
+
+        async def are_all_taken_in() -> bool:
+            return open_files(exporter) > files + SLOW_READERS + HALF_OPEN + SLOW_WRITERS - 10
+
+        await until(are_all_taken_in)  # before any is given up
         await arrive([(client, REQUEST + b"\r\n") for client in readers])
         await arrive([(client, REQUEST + b"X-Slow: ") for client in writers])
         worst_seconds = max(await scraping, await longest_scrape_seconds(url))
-        assert open_files(exporter) > files + SLOW_READERS + HALF_OPEN + SLOW_WRITERS - 10
 
         async def has_polled_everything_again() -> bool:
             now = runs(await page(url))
@@ -130,7 +134,7 @@ async def test_neither_scrapes_nor_polls_wait_for_clients_that_do_not_read_or_as
         await until(has_polled_everything_again)
         worst_seconds = max(worst_seconds, await longest_scrape_seconds(url))
         crowded_mb = resident_mb(exporter)
-        async with asyncio.timeout(60):  # the exporter gives up those that never ask
+        async with asyncio.timeout(PATIENCE_SECONDS):  # the exporter gives up those that never ask
             await asyncio.gather(*map(is_ended, [*silent, *writers]))
         assert readers[0].recv(12) == b"HTTP/1.1 200"
         after = await page(url)

@@ -18,7 +18,7 @@ import yaml
 from prometheus.demo_stack import FOLDER, alertmanager_config
 from prometheus.generate import filled_in, rules, sources
 from tests.alerting import alertmanager, suppressed
-from tests.command import until
+from tests.command import PATIENCE_SECONDS, until
 
 CONFIG = FOLDER / "alertmanager.yml"
 ALERTS = {rule.alert: rule for source in sources().values() for rule in rules(filled_in(source)) if rule.alert}
@@ -128,7 +128,7 @@ async def test_one_cause_is_told_once(tmp_path: Path) -> None:
         "EngagementDataStale stuck academy",
     }
     async with alertmanager(tmp_path, alertmanager_config()) as address:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             (await http.post(f"http://{address}/api/v2/alerts", json=firing)).raise_for_status()
 
         async def are_held_back() -> bool:
@@ -170,7 +170,7 @@ async def test_a_mail_says_what_happened_and_what_to_do(tmp_path: Path) -> None:
     async with post_office() as (smarthost, mails):
         operators["email_configs"][0].update(smarthost=smarthost, require_tls=False)
         config = alertmanager_config({"operators": operators}, wait="1s")
-        async with alertmanager(tmp_path, config) as address, httpx.AsyncClient() as http:
+        async with alertmanager(tmp_path, config) as address, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             refused = alert("EngagementTargetUnauthorized", instance="up", target="academy")
             await http.post(f"http://{address}/api/v2/alerts", json=[refused])
 

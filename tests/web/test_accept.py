@@ -87,13 +87,13 @@ async def test_a_flood_of_silent_connections_costs_next_to_nothing_and_locks_nob
     port: int, url: str, tls: ssl.SSLContext
 ) -> None:
     """Beyond the limit each newcomer takes the place of the one that was silent for longest."""
-    async with httpx.AsyncClient(verify=tls, trust_env=False) as scraper:
+    async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=PATIENCE_SECONDS) as scraper:
         assert (await scraper.get(url)).status_code == 200
         before_bytes = resident_bytes()
         async with connections(port, MOST) as first, connections(port, FLOOD):
             await asyncio.gather(*map(is_ended, first))
             assert (await scraper.get(url)).status_code == 200
-            async with httpx.AsyncClient(verify=tls, trust_env=False) as newcomer:
+            async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=PATIENCE_SECONDS) as newcomer:
                 assert (await newcomer.get(url)).status_code == 200
             assert resident_bytes() - before_bytes < 10 * 2**20
 
@@ -102,7 +102,7 @@ async def test_a_flood_of_silent_connections_costs_next_to_nothing_and_locks_nob
 async def test_a_handshake_that_does_not_go_on_ends_soon_and_before_anything_that_was_asked(
     port: int, url: str, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with httpx.AsyncClient(verify=tls, trust_env=False) as scraper:
+    async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=PATIENCE_SECONDS) as scraper:
         assert (await scraper.get(url)).status_code == 200
         async with connections(port, MOST - 1) as begun:
             loop = asyncio.get_running_loop()

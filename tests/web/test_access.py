@@ -13,6 +13,7 @@ from exporter.errors import ConfigError
 from exporter.web.access import Access
 from exporter.web.basic_auth import MOST_WAITING
 from exporter.web.tls import subject_alternative_names
+from tests.command import PATIENCE_SECONDS
 from tests.web.certificates import (
     TLS,
     CountedBcrypt,
@@ -45,7 +46,7 @@ def folder(tmp_path: Path, ca: trustme.CA) -> Path:
 
 async def status(url: str, context: ssl.SSLContext | bool = True, auth: tuple[str, str] | None = None) -> int:
     """The status of an answer over a new connection. Raises httpx.TransportError without one."""
-    async with httpx.AsyncClient(verify=context, auth=auth, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=context, auth=auth, trust_env=False, timeout=PATIENCE_SECONDS) as http:
         return (await http.get(url)).status_code
 
 
@@ -210,7 +211,7 @@ async def test_the_headers_of_the_file_are_on_every_answer(folder: Path) -> None
     """Also on the refusal, and in the place of the application's own."""
     headers = "http_server_config: {headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=60}}\n"
     access = Access(write_web_config(folder, USERS + headers))
-    async with served(access, Endpoints()) as address, httpx.AsyncClient() as http:
+    async with served(access, Endpoints()) as address, httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         refused = await http.get(f"http://{address}/")
         answered = await http.get(f"http://{address}/", auth=("alice", "s3cret"))
 

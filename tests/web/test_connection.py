@@ -185,7 +185,7 @@ async def test_a_new_connection_takes_the_place_of_the_one_that_was_silent_for_l
 
 async def test_a_reader_that_is_slow_but_reads_gets_the_whole_page(port: int) -> None:
     async with (
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as http,
         http.stream("GET", f"http://127.0.0.1:{port}/metrics", headers={"accept-encoding": "identity"}) as reply,
     ):
         size_bytes = 0

@@ -14,7 +14,7 @@ import trustme
 from click.testing import CliRunner, Result
 
 from exporter.cli import main
-from tests.command import COMMAND, ended, run, running
+from tests.command import COMMAND, PATIENCE_SECONDS, ended, run, running
 from tests.web.certificates import TLS, hashed, trusting, write_certificate, write_web_config
 
 CONFIG = "targets: [{name: crowd, platform: pybossa, url: 'http://127.0.0.1:9'}]\n"
@@ -78,7 +78,7 @@ async def test_a_protected_exporter_below_a_path(config: Path, tmp_path: Path) -
         health = ["healthcheck", "--url", f"{url}/-/healthy"]
         refused = await run(*health)
         answered = await run(*health, "--username", "alice", "--password-file", tmp_path / "password")
-        async with httpx.AsyncClient(verify=trusting(ca), auth=("alice", "s3cret")) as http:
+        async with httpx.AsyncClient(verify=trusting(ca), auth=("alice", "s3cret"), timeout=PATIENCE_SECONDS) as http:
             page = await http.get(f"{url}/")
             linked = [await http.get(page.url.join(link)) for link in links]
 
@@ -90,7 +90,10 @@ async def test_a_protected_exporter_below_a_path(config: Path, tmp_path: Path) -
 
 async def test_the_route_prefix_wins_over_the_external_url(config: Path) -> None:
     flags = ["--web.external-url", "https://example.org/engagement", "--web.route-prefix", "/"]
-    async with running("--config.file", config, "--storage.path=", *flags) as exporter, httpx.AsyncClient() as http:
+    async with (
+        running("--config.file", config, "--storage.path=", *flags) as exporter,
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http,
+    ):
         assert (await http.get(f"{exporter.url}/metrics")).status_code == 200
         [group] = (await http.get(f"{exporter.url}/sd")).json()
 
@@ -111,7 +114,7 @@ async def test_a_socket_of_systemd_is_served(config: Path) -> None:
             sys.executable, "-c", as_systemd, pass_fds=[listening.fileno()], stdout=PIPE, stderr=PIPE, env=os.environ
         )
         try:
-            async with httpx.AsyncClient(timeout=60.0) as http:
+            async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
                 assert (await http.get(f"http://127.0.0.1:{port}/metrics")).status_code == 200
         finally:
             process.send_signal(signal.SIGTERM)
