@@ -23,7 +23,7 @@ from exporter.backfill_command import Login, backfill_history, backfill_options
 from exporter.config import Config, Target, load, parse
 from exporter.demo import program
 from exporter.demo.program import DemoError
-from exporter.errors import BackfillError, ChoiceError, CollectError, ConfigError, State
+from exporter.errors import BackfillError, ChoiceError, CollectError, ConfigError, State, StorageInUseError
 from exporter.exposition import Format, samples_page
 from exporter.metrics import TARGET_LABEL, Sample
 from exporter.plan import lines, plan
@@ -128,8 +128,11 @@ def run(
             config = _load(config_file)
             guard = _access(web_config_file)
             sockets = _activated() if systemd_socket else _listen(addresses)
-            # last, since it opens the storage
-            exporter = app.Exporter(config, storage=storage, load_config=load_config)
+            try:  # last, since it opens the storage
+                exporter = app.Exporter(config, storage=storage, load_config=load_config)
+            except StorageInUseError as error:
+                click.echo(f"--storage.path: {error}", err=True)
+                sys.exit(EXIT_CONFIGURATION)
             process.allow_many_sockets()
         if route_prefix is None:
             route_prefix = external_path(external_url) if external_url else ""

@@ -2,6 +2,7 @@
 
 EngagementError
   ConfigError            refuse to start (or to reload): the operator mends the file
+  StorageInUseError      refuse to start: another process has the folder of --storage.path
   ChoiceError            a command names what there is not: refuse it as wrong usage
   BackfillError          a history cannot be written or sent: the operator mends what the message names
   CollectError           this run failed: keep the last complete result, show the state, try again at the next run
@@ -68,6 +69,10 @@ class ConfigError(EngagementError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class StorageInUseError(EngagementError):
+    """Another exporter has the folder of the storage; the message says which."""
 
 
 class ChoiceError(EngagementError):

@@ -28,7 +28,7 @@ class Key:
     collector: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Published:
     """The last complete result: what is exposed until a newer one replaces it or it grows too old.
 

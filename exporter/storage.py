@@ -1,30 +1,33 @@
 """What survives a restart: the last run and the last complete result of every collector, in one SQLite file.
 
 The file is a convenience and never a reason to fail: one that cannot be used is set aside or done without, and a write
-that fails is a warning.
+that fails is a warning, and tried again. A folder that another exporter uses is refused: each would spoil what the
+other knows.
 """
 
+import fcntl
 import hashlib
 import math
 import os
+import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
 
 from exporter.collection import Result
-from exporter.errors import State
+from exporter.errors import State, StorageInUseError
 from exporter.metrics import Family, Sample
 from exporter.platform import Collector, collector_settings
 from exporter.settings import TargetSettings
@@ -33,6 +36,12 @@ from exporter.snapshot import Families, Key, Published, arranged, cut_labels, fi
 logger = structlog.get_logger()
 
 FILE_NAME = "engagement-exporter.db"
+LOCK_NAME = "engagement-exporter.lock"
+LOCK_PATIENCE_SECONDS = 10.0
+"""Longer than a process that was told to end takes to finish its answers."""
+LOCK_TRY_SECONDS = 0.1
+LONGEST_HOLDER_BYTES = 300
+LONGEST_RETRY_SECONDS = 60.0
 FORGOTTEN_AFTER_SECONDS = 31_536_000.0
 """No `max_age` is longer than a year, so that nobody misses what is older."""
 
@@ -139,51 +148,74 @@ def source_of(settings: TargetSettings, collector: Collector[Any]) -> Source:
 
 
 class Storage:
-    """The file in `folder`. `load` opens it and comes first; without a usable file, everything else does nothing."""
+    """The file in `folder`, which one process at a time may use. `load` opens it and comes first.
+
+    What cannot be written is kept and tried again until it is, be the file locked, the disk full or the folder gone.
+    """
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._folder = folder
         self._file = folder / FILE_NAME
         self._now = now
+        self._lock: int | None = None
         self._connection: sqlite3.Connection | None = None
-        self._writer = ThreadPoolExecutor(1, "storage")
-        self._lock = threading.Lock()
+        self._using = threading.Lock()
+        self._writer: threading.Thread | None = None
+        self._changed = threading.Condition()
         self._pending: dict[Source, Record] = {}
-        self._written: dict[Source, Published | None] = {}
+        self._is_closing = False
         self._is_failing = False
+        # weakly: what a collector published must not outlive its target here
+        self._written: WeakValueDictionary[Source, Published] = WeakValueDictionary()
 
     def load(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
-        """Return what is stored of the sources, in the families given for each and no others.
+        """Return what was saved of the sources, in the families given for each and no others.
 
-        The first call opens the file; later ones wait until everything saved before them is written.
+        Raises StorageInUseError at the first call if another process has the folder and does not end soon.
         """
+        with self._changed:
+            waiting = {source: self._pending[source] for source in families if source in self._pending}
         try:
-            if self._connection is not None:
-                records = self._writer.submit(read, self._connection, families).result()
-            else:
-                records = self._open(families)
+            records = self._read(families)
         except (OSError, sqlite3.Error, ValueError, UnusableError) as error:
-            logger.warning("storage cannot be used, going on without", file=str(self._file), error=str(error))
-            return {}
-        self._written |= {source: record.published for source, record in records.items()}
-        return records
+            self._fail("storage cannot be used, going on without", error)
+            records = {}
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._keep_writing, name="storage", daemon=True)
+            self._writer.start()
+        return records | waiting
 
     def save(self, record: Record) -> None:
         """Write the record soon, in a thread of its own; of several that wait for one source, only the last counts."""
-        if self._connection is None:
-            return
-        with self._lock:
-            is_writer_told = bool(self._pending)
+        with self._changed:
             self._pending[record.source] = record
-        if not is_writer_told:
-            self._writer.submit(self._write_pending, self._connection)
+            self._changed.notify()
 
     def close(self) -> None:
         """Write what is still waiting, and close the file."""
-        self._writer.shutdown()
-        if self._connection is not None:
-            self._connection.close()
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        if self._writer is not None:
+            self._writer.join()
+        self._disconnect()
+        if self._lock is not None:
+            os.close(self._lock)
 
-    def _open(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
+    def _read(self, families: Mapping[Source, Sequence[Family]]) -> dict[Source, Record]:
+        with self._using:
+            if self._connection is None:
+                records = self._open(families, LOCK_PATIENCE_SECONDS if self._writer is None else 0.0)
+            else:
+                records = read(self._connection, families)
+            self._written.update(
+                (source, record.published) for source, record in records.items() if record.published is not None
+            )
+            return records
+
+    def _open(self, families: Mapping[Source, Sequence[Family]], patience_seconds: float) -> dict[Source, Record]:
+        if self._lock is None:
+            self._lock = lock(self._folder, patience_seconds)
         try:
             return self._open_once(families)
         except UnusableError as error:
@@ -204,26 +236,106 @@ class Storage:
         self._connection = connection
         return records
 
-    def _write_pending(self, connection: sqlite3.Connection) -> None:
-        with self._lock:
-            records, self._pending = tuple(self._pending.values()), {}
+    def _keep_writing(self) -> None:
+        """Write whenever there is something to write; after a failure later and later, and once more at the end."""
+        retry_seconds = 0.0
+        is_last = False
+        while not is_last:
+            is_last = self._wait(retry_seconds)
+            is_written = self._try_to_write()
+            retry_seconds = 0.0 if is_written else min(2 * retry_seconds or 1.0, LONGEST_RETRY_SECONDS)
+
+    def _wait(self, retry_seconds: float) -> bool:
+        """Wait until there is something to write, or for the time given; True if nothing will follow it."""
+        with self._changed:
+            if retry_seconds:
+                self._changed.wait_for(lambda: self._is_closing, retry_seconds)
+            else:
+                self._changed.wait_for(lambda: self._is_closing or self._pending)
+            return self._is_closing
+
+    def _try_to_write(self) -> bool:
+        with self._changed:
+            records = tuple(self._pending.values())
+        if not records:
+            return True
         try:
-            self._write(connection, records)
+            with self._using:
+                if self._connection is None:
+                    self._open({}, patience_seconds=0.0)
+                assert self._connection is not None  # noqa: S101 - opened
+                self._write(self._connection, records)
         except Exception as error:  # nobody awaits this thread, and polling must go on whatever happens in it
-            if not self._is_failing:
-                logger.warning("results cannot be stored", file=str(self._file), error=str(error))
-            self._is_failing = True
-        else:
-            self._is_failing = False
+            self._disconnect()
+            self._fail("results cannot be stored, trying again", error)
+            return False
+        with self._changed:
+            for record in records:
+                if self._pending[record.source] is record:
+                    del self._pending[record.source]
+        if self._is_failing:
+            logger.info("results are stored again", file=str(self._file))
+        self._is_failing = False
+        return True
 
     def _write(self, connection: sqlite3.Connection, records: Sequence[Record]) -> None:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             for record in records:
                 connection.execute(SAVE_RUN, run_row(record))
-                if self._written.get(record.source) is not record.published:
+                if record.published is None or self._written.get(record.source) is not record.published:
                     connection.execute(SAVE_SAMPLES, samples_row(record))
-        self._written.update((record.source, record.published) for record in records)
+        for record in records:
+            if record.published is not None:
+                self._written[record.source] = record.published
+
+    def _disconnect(self) -> None:
+        """Close the file, since a connection that once failed may go on failing; another is made in its place."""
+        with self._using:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            self._written.clear()
+
+    def _fail(self, event: str, error: Exception) -> None:
+        if not self._is_failing:
+            logger.warning(event, file=str(self._file), error=str(error))
+        self._is_failing = True
+
+
+def lock(folder: Path, patience_seconds: float) -> int:
+    """Return a descriptor that keeps other processes out of the folder, made if need be, until it is closed.
+
+    One that is about to end, as in a restart, is waited for. Raises StorageInUseError or OSError.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    give_up_at = time.monotonic() + patience_seconds
+    try:
+        while not is_locked(descriptor):
+            if time.monotonic() >= give_up_at:
+                holder = os.pread(descriptor, LONGEST_HOLDER_BYTES, 0).decode(errors="replace").strip()
+                raise StorageInUseError(
+                    f"{folder} is in use by another exporter, {holder or 'which did not say who it is'}; "
+                    "end that one, or give each its own --storage.path"
+                )
+            time.sleep(LOCK_TRY_SECONDS)
+        with suppress(OSError):  # these are only words, for which a full disk has no room
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_locked(descriptor: int) -> bool:
+    """Lock the file for this process, unless another has it. Raises OSError where files cannot be locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def connect(file: Path) -> sqlite3.Connection:
@@ -231,7 +343,6 @@ def connect(file: Path) -> sqlite3.Connection:
 
     Raises OSError or sqlite3.Error.
     """
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
     file.chmod(0o600)
     return sqlite3.connect(file, isolation_level=None, check_same_thread=False)

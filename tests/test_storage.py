@@ -1,13 +1,15 @@
 """The file that results survive in: what comes back, what does not, and what a file that is no good may not do."""
 
 import asyncio
+import gc
 import math
 import random
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,7 @@ from exporter.snapshot import Key, Published, arranged
 from exporter.storage import (
     FILE_NAME,
     FORGOTTEN_AFTER_SECONDS,
+    LOCK_NAME,
     MIGRATIONS,
     Record,
     Source,
@@ -37,6 +40,7 @@ from exporter.storage import (
     encode_samples,
     source_of,
 )
+from tests.command import until
 from tests.fakes import NOW_SECONDS, PEOPLE, PLACES
 from tests.small_sites import SETTINGS
 
@@ -218,7 +222,7 @@ def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
     with closing(Storage(folder)) as storage:
         storage.load({})
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-        assert names(folder) == [FILE_NAME, f"{FILE_NAME}-shm", f"{FILE_NAME}-wal"]
+        assert names(folder) == [FILE_NAME, f"{FILE_NAME}-shm", f"{FILE_NAME}-wal", LOCK_NAME]
         assert folder.stat().st_mode & 0o777 == 0o700
     (folder / FILE_NAME).chmod(0o644)
     store(folder, record())
@@ -271,7 +275,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage:
 
     assert [log["event"] for log in logs] == ["storage set aside, starting with a new one"]
     assert stored(tmp_path) == {PEOPLE_SOURCE: record()}
-    [aside] = set(tmp_path.iterdir()) - {tmp_path / FILE_NAME}
+    [aside] = set(tmp_path.iterdir()) - {tmp_path / FILE_NAME, tmp_path / LOCK_NAME}
     assert aside.read_bytes() == content
 
 
@@ -341,17 +345,91 @@ def test_a_file_that_cannot_be_opened_now_stays_for_the_next_start(tmp_path: Pat
     assert stored(tmp_path) == {PEOPLE_SOURCE: record()}
 
 
-def test_writes_that_fail_are_one_warning_and_the_next_start_is_whole_again(tmp_path: Path) -> None:
-    store(tmp_path, record())
+def in_file(folder: Path) -> list[str]:
+    """Return the names of the targets in the file that another process has open."""
+    with closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as connection:
+        return [target for (target,) in connection.execute("SELECT target FROM collectors ORDER BY target")]
+
+
+async def until_said(logs: Sequence[Mapping[str, Any]], event: str) -> None:
+    async def is_said() -> bool:
+        return event in [log["event"] for log in logs]
+
+    await until(is_said)
+
+
+async def test_what_a_locked_file_refused_is_written_when_it_is_free_again(tmp_path: Path) -> None:
+    """The lock outlasts SQLite's own patience of 5 s; all that fails meanwhile is one warning."""
+    others = [record(Source(Key(f"site {number}", "people"), "a")) for number in range(3)]
     with structlog.testing.capture_logs() as logs, closing(Storage(tmp_path, lambda: NOW_SECONDS)) as storage:
         storage.load({})
-        change(tmp_path, "ALTER TABLE collectors RENAME TO away")
-        for number in range(200):
-            storage.save(record(Source(Key(str(number), "people"), "a")))
-    change(tmp_path, "ALTER TABLE away RENAME TO collectors")
+        with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            storage.save(record())
+            await until_said(logs, "results cannot be stored, trying again")
+            for one in others:
+                storage.save(one)
+            other.execute("COMMIT")
+        await until_said(logs, "results are stored again")
 
-    assert [(log["event"], log["log_level"]) for log in logs] == [("results cannot be stored", "warning")]
+        assert in_file(tmp_path) == ["site", "site 0", "site 1", "site 2"]
+
+    assert [log["log_level"] for log in logs] == ["warning", "info"]
     assert stored(tmp_path) == {PEOPLE_SOURCE: record()}
+
+
+async def test_a_file_that_was_locked_at_the_start_is_used_when_it_is_free(tmp_path: Path) -> None:
+    store(tmp_path, record())
+    with structlog.testing.capture_logs() as logs, closing(Storage(tmp_path, lambda: NOW_SECONDS)) as storage:
+        with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            assert await asyncio.to_thread(storage.load, FAMILIES) == {}
+        storage.save(record(PLACES_SOURCE, PLACES.sample(1, place="x")))
+        await until_said(logs, "results are stored again")
+
+    assert [log["event"] for log in logs] == ["storage cannot be used, going on without", "results are stored again"]
+    assert set(stored(tmp_path)) == {PEOPLE_SOURCE, PLACES_SOURCE}
+
+
+async def test_what_could_not_be_written_yet_is_there_for_a_target_that_comes_back(tmp_path: Path) -> None:
+    store(tmp_path, record())
+    newer = record(PEOPLE_SOURCE, PEOPLE.sample(8))
+    with structlog.testing.capture_logs() as logs, closing(Storage(tmp_path, lambda: NOW_SECONDS)) as storage:
+        storage.load({})
+        with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            storage.save(newer)
+            await until_said(logs, "results cannot be stored, trying again")
+            assert await asyncio.to_thread(storage.load, FAMILIES) == {PEOPLE_SOURCE: newer}
+
+
+async def test_a_file_that_is_damaged_while_it_is_used_is_set_aside(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logs, closing(Storage(tmp_path, lambda: NOW_SECONDS)) as storage:
+        storage.load({})
+        change(tmp_path, "DROP TABLE collectors")
+        storage.save(record())
+        await until_said(logs, "results are stored again")
+
+    assert "storage set aside, starting with a new one" in [log["event"] for log in logs]
+    assert stored(tmp_path) == {PEOPLE_SOURCE: record()}
+
+
+async def test_what_a_removed_target_published_does_not_stay_in_memory(tmp_path: Path) -> None:
+    gone = record(PEOPLE_SOURCE)
+    published = weakref.ref(gone.published)
+    with closing(Storage(tmp_path, lambda: NOW_SECONDS)) as storage:
+        storage.load({})
+        storage.save(gone)
+        del gone
+
+        async def is_forgotten() -> bool:
+            gc.collect()
+            return published() is None
+
+        await until(is_forgotten)
+        storage.save(replace(record(), published=None))  # what the file has is not taken for this one
+    assert stored(tmp_path) == {PEOPLE_SOURCE: replace(record(), published=None)}
 
 
 def test_a_kill_at_any_moment_leaves_a_readable_file(tmp_path: Path) -> None:
@@ -372,7 +450,7 @@ def test_a_kill_at_any_moment_leaves_a_readable_file(tmp_path: Path) -> None:
             assert len(samples) == 500
             assert loaded.last
             assert {sample.value for sample in samples} == {loaded.last.duration_seconds}
-    assert names(tmp_path) == [FILE_NAME]
+    assert names(tmp_path) == [FILE_NAME, LOCK_NAME]
 
 
 async def test_saving_does_not_wait_for_the_disk(tmp_path: Path) -> None:
