@@ -1,5 +1,6 @@
 """The body of a reply as it arrives: unpacked here, and never larger than allowed, packed or unpacked."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
 
@@ -64,7 +65,9 @@ class BoundedBody(httpx.AsyncByteStream):
             async for chunk in self._inner:
                 self.wire_bytes += len(chunk)
                 self._check(self.wire_bytes)
-                for piece in packed.pieces(chunk) if packed else (chunk,):
+                for number, piece in enumerate(packed.pieces(chunk) if packed else (chunk,)):
+                    if number:
+                        await asyncio.sleep(0)  # there may be a thousand of them, and others wait
                     size_bytes += len(piece)
                     self._check(size_bytes)
                     yield piece

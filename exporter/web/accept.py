@@ -22,6 +22,8 @@ MOST_CONNECTIONS = 512
 SILENCE_SECONDS = 10.0
 """For the first byte of a new connection."""
 HANDSHAKE_SECONDS = 10.0
+MOST_HANDSHAKES = 64
+"""Each takes 280 kB; beyond this, a new one takes the place of the oldest, which a client in earnest had long ended."""
 ACCEPTED_AT_ONCE = 64
 """Connections taken in before the event loop turns to others."""
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -92,7 +94,7 @@ class Acceptor:
         if self._silent:
             self._send_away(next(iter(self._silent)), "room for another")
         elif self._handshakes:
-            next(iter(self._handshakes)).cancel()
+            self._end_oldest_handshake()
         elif self._served:
             min(self._served, key=Bounds.importance).end("room for another")
         else:
@@ -110,12 +112,22 @@ class Acceptor:
         return client
 
     def _admit(self, client: socket.socket) -> None:
-        handshake: asyncio.Task[object] = self._loop.create_task(self._connect(self._leave(client)))
+        if _has_left(self._leave(client)):
+            client.close()
+            return
+        if self._tls and len(self._handshakes) >= MOST_HANDSHAKES:
+            self._end_oldest_handshake()
+        handshake: asyncio.Task[object] = self._loop.create_task(self._connect(client))
         self._handshakes[handshake] = None
         handshake.add_done_callback(lambda _: self._end_handshake(handshake, client))
 
+    def _end_oldest_handshake(self) -> None:
+        oldest = next(iter(self._handshakes))
+        del self._handshakes[oldest]  # it ends only when the event loop comes to it
+        oldest.cancel()
+
     def _end_handshake(self, handshake: asyncio.Task[object], client: socket.socket) -> None:
-        del self._handshakes[handshake]
+        self._handshakes.pop(handshake, None)
         if handshake.cancelled():  # perhaps before it began, when nobody else knows of the socket
             client.close()
 
@@ -125,3 +137,13 @@ class Acceptor:
             await self._loop.connect_accepted_socket(
                 self._protocols, client, ssl=self._tls, ssl_handshake_timeout=seconds
             )
+
+
+def _has_left(client: socket.socket) -> bool:
+    """True if all that a client has to say is that it is gone."""
+    try:
+        return not client.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

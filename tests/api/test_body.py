@@ -1,5 +1,6 @@
 """Bodies as they arrive: what is unpacked, what is refused, and how little a hostile one costs."""
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -39,6 +40,24 @@ async def test_members_are_one_body_however_they_are_cut(members: list[bytes], c
 @pytest.mark.parametrize("codings", [(), ("",), ("identity",), ("IDENTITY",)])
 async def test_a_body_that_is_not_packed_is_what_it_is(codings: tuple[str, ...]) -> None:
     assert await read([b"\x1f\x8b", b"{}"], *codings) == b"\x1f\x8b{}"
+
+
+async def test_others_go_on_while_a_bomb_is_unpacked() -> None:
+    """It arrives as one chunk, so that nothing else lets anybody have a turn."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    with pytest.raises(TooLargeError):
+        await read([gzip.compress(bytes(64 * CAP_BYTES))], "gzip", cap_bytes=32 * CAP_BYTES)
+    other.cancel()
+
+    assert turns > 100
 
 
 async def test_zeros_behind_the_last_member_are_padding() -> None:

@@ -99,6 +99,28 @@ async def test_a_flood_of_silent_connections_costs_next_to_nothing_and_locks_nob
 
 
 @pytest.mark.parametrize("port", ["https"], indirect=True)
+async def test_neither_those_who_leave_without_a_word_nor_those_in_a_handshake_take_much_memory(
+    port: int, url: str, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "MOST_CONNECTIONS", FLOOD)
+    async with httpx.AsyncClient(verify=tls, trust_env=False) as scraper:
+        assert (await scraper.get(url)).status_code == 200
+        before_bytes = resident_bytes()
+        async with connections(port, FLOOD // 2) as leaving:
+            await taken_in(port)
+            for client in leaving:
+                client.shutdown(socket.SHUT_WR)
+            await asyncio.gather(*map(is_ended, leaving))
+        async with connections(port, FLOOD // 2) as begun:
+            await taken_in(port)
+            for client in begun:
+                client.send(HELLO_BEGUN)
+            await asyncio.gather(*map(is_ended, begun[: -accept.MOST_HANDSHAKES]))
+            assert (await scraper.get(url)).status_code == 200
+        assert resident_bytes() - before_bytes < 40 * 2**20
+
+
+@pytest.mark.parametrize("port", ["https"], indirect=True)
 async def test_a_handshake_that_does_not_go_on_ends_soon_and_before_anything_that_was_asked(
     port: int, url: str, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
