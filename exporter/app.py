@@ -304,10 +304,10 @@ class Exporter:
         self.snapshot.put(after)
         for change in changes:
             self._exposition.show(change)
+        self._save(job, recorded)
         self._run_log.ended(job.key, result)
         for entry in after:  # what has room depends on all collectors of the target
             self._run_log.left_out(entry)
-        self._save(job, recorded)
 
     def _after(self, key: Key, result: Result, complete: Published | None) -> tuple[Entry, Snapshot]:
         """Return a collector's entry with a result, and all of its target as they are then: less what has ended."""
@@ -343,9 +343,12 @@ class Exporter:
 
     def _expire(self) -> None:
         """Take from the page what is too old or has ended: at every scrape, so that none shows it a moment longer."""
-        for entry in self.snapshot.expire(self._now()):
-            self._exposition.publish(entry, {})
-            if entry.published is None:
+        after = self.snapshot.copy()
+        changes = [self._exposition.prepare(entry, {}) for entry in after.expire(self._now())]
+        self.snapshot = after
+        for change in changes:
+            self._exposition.show(change)
+            if (entry := change.entry).published is None:
                 logger.warning("values dropped for age", target=entry.key.target, collector=entry.key.collector)
 
     def _beat_once(self) -> None:

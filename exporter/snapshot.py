@@ -200,6 +200,13 @@ class Snapshot:
     def _first_drop(self) -> float:
         return min((entry.drops_at for entry in self._entries.values()), default=math.inf)
 
+    def copy(self) -> "Snapshot":
+        """Return another with the same entries."""
+        other = Snapshot(())
+        other._entries, other._keys_of_target = dict(self._entries), self._keys_of_target
+        other._drops_at = self._drops_at
+        return other
+
     def put(self, entries: Iterable[Entry]) -> None:
         """Let entries take the place of those of the same collectors."""
         for entry in entries:
