@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +52,23 @@ class RunByDefault(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help", "--version")):
             args.insert(0, "run")
         return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command. What the environment refuses, such as a full disk behind a pipe, is one line and code 1."""
+        try:
+            with event_loop.ended_by_sigterm():
+                return super().main(*args, **kwargs)
+        except OSError as error:
+            _drop_output()
+            where = f" ({error.filename})" if error.filename else ""
+            click.echo(f"the system refuses what this command needs: {error.strerror or error}{where}", err=True)
+            sys.exit(EXIT_CONFIGURATION)
+
+
+def _drop_output() -> None:
+    """Let what waits for standard output go, or Python would fail once more when it ends."""
+    with suppress(OSError, ValueError, AttributeError):  # closed, or not a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def config_option(command: F) -> F:
@@ -283,7 +300,7 @@ def backfill(
     except CollectError as error:
         click.echo(f"{error}; {error.remedy}; the same command goes on from here", err=True)
         sys.exit(EXIT_PLATFORM)
-    except (BackfillError, OSError) as error:
+    except BackfillError as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_CONFIGURATION)
 
@@ -344,14 +361,19 @@ def healthcheck(url: str, username: str, password_file: Path | None) -> None:
     The certificate of an exporter on this machine is not verified: it is made for another name.
     """
     try:
-        here = is_loopback(httpx.URL(url).host)
         login = (username, password_file.read_bytes().strip()) if password_file else None
-        response = httpx.get(url, timeout=5.0, trust_env=False, verify=not here, auth=login)
+        response = event_loop.run(_ask(url, login))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         address = re.sub("//[^/]*@", "//", url)  # without a login that somebody put there
         raise click.ClickException(f"no answer from {address} ({type(error).__name__})") from None
     click.echo(response.text, nl=False)
     sys.exit(0 if response.status_code == 200 else 1)
+
+
+async def _ask(url: str, login: tuple[str, bytes] | None) -> httpx.Response:
+    here = is_loopback(httpx.URL(url).host)
+    async with httpx.AsyncClient(timeout=5.0, trust_env=False, verify=not here, auth=login) as http:
+        return await http.get(url)
 
 
 def _load(config_file: Path) -> Config:

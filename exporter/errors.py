@@ -10,6 +10,7 @@ EngagementError
     ForbiddenError         forbidden         the credential is good but lacks a right
     RateLimitedError       rate_limited      the platform asked us to wait
     UnreachableError       unreachable       no reply: name, connection, TLS, or cut in the middle
+    ProxyLoginError        unreachable       the proxy on the way asks for a login, or refused the one it got
     DeadlineError          timeout           no complete reply in time
     ServerError            server_error      the platform answered 5xx, or failed in its own words
     InvalidResponseError   invalid_response  a reply that is not what the API documents
@@ -125,6 +126,16 @@ class UnreachableError(CollectError):
 
     state = State.UNREACHABLE
     remedy = "check url, proxy and ca_file, and that this host may connect to the platform"
+
+
+class ProxyLoginError(CollectError):
+    """The proxy before the platform answered 407; asking again would only lock the login out."""
+
+    state = State.UNREACHABLE
+    remedy = (
+        "give the target's proxy a login that it takes, such as proxy: http://USER:PASSWORD@proxy.example.org:3128, "
+        "from a variable"
+    )
 
 
 class DeadlineError(CollectError):

@@ -6,22 +6,47 @@ resolver it outlives every timeout of ours, so that a few dead names would fill 
 
 import asyncio
 import contextlib
+import signal
 import socket
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Iterator
 from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Addresses = list[tuple[Any, ...]]
 
+EXIT_SIGTERM = 128 + signal.SIGTERM
+"""As shells name the end by a signal."""
+
 MOST_LOOKUPS = 512
 """Names looked up at a time, each in a thread; more of them wait for their turn."""
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine to its end, as `asyncio.run` does."""
-    with asyncio.Runner(loop_factory=EventLoop) as runner:
-        return runner.run(main)
+    """Run a command's coroutine to its end, as `asyncio.run` does, but SIGTERM cancels it and ends the process."""
+    try:
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
+            return runner.run(_until_sigterm(main))
+    except asyncio.CancelledError:
+        sys.exit(EXIT_SIGTERM)
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process by an exit, also as the first of a container: there, it does nothing by itself."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def _until_sigterm(main: Coroutine[Any, Any, T]) -> T:
+    running = asyncio.current_task()
+    assert running is not None  # noqa: S101 - this is it
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await main
 
 
 class EventLoop(asyncio.SelectorEventLoop):

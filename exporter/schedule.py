@@ -228,5 +228,9 @@ class Schedule:
 
 
 def _log_failure(event: Any) -> None:
-    """Log what got out of a job; APScheduler's own line would hold the message, which may quote a person."""
-    logger.error("unexpected error", what=event.job_id, exc_info=event.exception)
+    """Log what got out of a job; APScheduler's own line would hold the message, which may quote a person.
+
+    A job that was cancelled, as all are in the end, has not failed.
+    """
+    if not isinstance(event.exception, asyncio.CancelledError):
+        logger.error("unexpected error", what=event.job_id, exc_info=event.exception)

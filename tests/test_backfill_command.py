@@ -1,6 +1,8 @@
 """The command `backfill`: which moments its flags mean, what it refuses, and what it tells the operator to do."""
 
+import asyncio
 import io
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,14 +11,17 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from exporter.api.body import GZIP_WBITS
 from exporter.api.client import USER_AGENT
 from exporter.backfill.advice import commands, summary, warnings
 from exporter.backfill.display import Bar, Lines, watcher
+from exporter.backfill.holes import Holes
 from exporter.backfill.partial import Progress
-from exporter.backfill_command import Login, span_of
+from exporter.backfill_command import MAX_BODY_BYTES, Login, span_of
 from exporter.cli import main
+from exporter.errors import BackfillError
 from exporter.history import Span
-from tests.fakes import Clock
+from tests.fakes import PEOPLE, Clock
 
 NOW = int(datetime(2026, 11, 21, 10, 1, 30, tzinfo=UTC).timestamp())
 DAY = 86_400
@@ -211,3 +216,31 @@ def test_on_a_terminal_a_bar_says_where_it_is_and_how_fast() -> None:
         "writing fake/places: 5,000,000 samples, 400,000/s",
     ]
     assert drawn.pos == 1000
+
+
+@pytest.mark.parametrize("content", ["geheim-ü", "two\nlines"])
+def test_a_token_that_no_header_can_hold_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(content, encoding="utf-8")
+
+    with pytest.raises(click.UsageError, match="must hold one line of ASCII") as refused:
+        Login(token_file=file).http()
+    assert content not in str(refused.value)
+
+
+async def test_a_small_answer_that_unpacks_to_gigabytes_is_refused() -> None:
+    packer = zlib.compressobj(wbits=GZIP_WBITS)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(MAX_BODY_BYTES // 2**20 + 1)) + packer.flush()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server, Login().http() as http:
+        span = Span(NOW - DAY, NOW, DAY)
+        with pytest.raises(BackfillError, match="the reply is larger than"):
+            await Holes(http, f"http://{host}:{port}", {}).held(PEOPLE, "site", span)

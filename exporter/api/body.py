@@ -85,3 +85,22 @@ class BoundedBody(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+class BoundedTransport(httpx.AsyncBaseTransport):
+    """Wraps the transport that does the work, so that no body is larger than allowed; see BoundedBody."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, max_bytes: int) -> None:
+        self._inner = inner
+        self._max_bytes = max_bytes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            what = f"{request.method} {request.url.path}"
+            response.stream = BoundedBody(response, response.stream, what, self._max_bytes)
+            response.headers.pop("content-encoding", None)  # httpx would unpack once more
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

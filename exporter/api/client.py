@@ -23,6 +23,7 @@ from exporter.api.transport import ENDPOINT, Gate, GatedTransport, same_origin
 from exporter.errors import (
     DeadlineError,
     InvalidResponseError,
+    ProxyLoginError,
     RateLimitedError,
     ServerError,
     UnreachableError,
@@ -233,6 +234,8 @@ class Client:
         except httpx.InvalidURL:
             raise InvalidResponseError(f"GET {endpoint}: an id from the platform makes no URL") from None
         except (httpx.TransportError, OSError) as error:
+            if isinstance(error, httpx.ProxyError) and str(error).startswith("407 "):  # answered to CONNECT
+                raise ProxyLoginError(f"GET {endpoint}: the proxy asks for a login (407)") from None
             raise UnreachableError(f"GET {endpoint}: {_reason(error)}") from None
 
     async def _exchange(self, endpoint: str, url: str) -> Reply:

@@ -14,6 +14,7 @@ from exporter.errors import (
     ForbiddenError,
     InvalidResponseError,
     NotFoundError,
+    ProxyLoginError,
     RateLimitedError,
     RedirectError,
     ServerError,
@@ -44,6 +45,8 @@ def error_for(
         return ForbiddenError(message)
     if status == 404:
         return NotFoundError(message)
+    if status == 407:
+        return ProxyLoginError(f"{message}: the proxy asks for a login")
     if status == 429:
         return RateLimitedError(message, wait_seconds=wait_seconds)
     if 300 <= status < 400:

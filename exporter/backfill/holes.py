@@ -9,7 +9,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from exporter.errors import BackfillError
+from exporter.errors import BackfillError, CollectError
 from exporter.history import Run, Span
 from exporter.metrics import TARGET_LABEL, Family
 
@@ -87,6 +87,8 @@ class Holes:
             for vector in (await self._ask("/api/v1/query_range", params, Ranges)).result:
                 for time, _ in vector.values:
                     position = (round(time) - span.start_seconds) // span.step_seconds
+                    if not max(first, ranges[-1][1] if ranges else 0) <= position <= last:
+                        raise BackfillError(f"--gaps: {self.url} answered with moments that it was not asked for")
                     if ranges and ranges[-1][1] == position:
                         ranges[-1] = (ranges[-1][0], position + 1)
                     else:
@@ -115,11 +117,13 @@ class Holes:
             response = await self._http.post(url, data=params)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise BackfillError(f"--gaps: no answer from {url} ({type(error).__name__})") from None
+        except CollectError as error:
+            raise BackfillError(f"--gaps: {url} does not answer as Prometheus does: {error}") from None
         if response.status_code != 200:
             raise BackfillError(f"--gaps: {url} answered {response.status_code} instead of what it has")
         try:
             return msgspec.json.decode(response.content, type=Answer[kind]).data  # type: ignore[valid-type]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BackfillError(f"--gaps: {url} does not answer as Prometheus does") from None
 
 

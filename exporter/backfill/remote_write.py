@@ -15,7 +15,7 @@ import httpx
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from exporter.api.pacing import retry_after_seconds
-from exporter.errors import BackfillError
+from exporter.errors import BackfillError, CollectError
 from exporter.history import MS_PER_SECOND, Run, Span, Steps
 from exporter.metrics import TARGET_LABEL, Family
 
@@ -142,7 +142,7 @@ class RemoteWrite:
         for attempt in range(1, MAX_TRIES + 1):
             try:
                 response = await self._http.post(self._url, content=body, headers=HEADERS)
-            except (httpx.TransportError, httpx.InvalidURL) as error:
+            except (httpx.TransportError, httpx.InvalidURL, CollectError) as error:
                 reason, wait_seconds = f"no answer ({type(error).__name__})", None
             else:
                 if response.is_success:

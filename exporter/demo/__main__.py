@@ -5,6 +5,7 @@ input ends, which it does with whoever started this, even if they were killed. C
 """
 
 import asyncio
+import logging
 import signal
 import sys
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from exporter.demo.server import GENEROUS_LIMITS, serve
 
 async def main() -> None:
     """Serve until the input ends."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each write to an exporter that has ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to everyone
     now = datetime.now(UTC)
     simulated = two_years_old(now.date())

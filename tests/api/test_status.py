@@ -21,7 +21,7 @@ from exporter.errors import RedirectError, ServerError, State
         (402, State.INVALID_RESPONSE),
         (403, State.FORBIDDEN),
         (404, State.INVALID_RESPONSE),
-        (407, State.INVALID_RESPONSE),
+        (407, State.UNREACHABLE),
         (429, State.RATE_LIMITED),
         (451, State.INVALID_RESPONSE),
         (500, State.SERVER_ERROR),

@@ -143,6 +143,28 @@ async def test_a_server_that_cannot_tell_is_named(answer: httpx.Response, words:
         await held(lambda _: answer)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Sign in</html>",
+        b'{"status": "success", "data": {"result": [{"values": [[1732',
+        b'{"data": {"result": [{"values": [["yesterday", "1"]]}]}}',
+        b'{"data": {"result": [{"values": [[1, "1"], [2, "1"]]}]}}',
+        b'{"data": {"result": [{"values": [[1e300, "1"]]}]}}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'"\xff"',
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/series", "/api/v1/query_range"])
+async def test_a_damaged_answer_is_one_clear_error(path: str, body: bytes) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=body if request.url.path == path else b'{"data": []}')
+
+    with pytest.raises(BackfillError, match=r"--gaps: http://prometheus\S* (does not answer|answered with moments)"):
+        await held(answer)
+
+
 async def test_a_server_that_is_away_is_named() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
