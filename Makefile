@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stack test check mutate bench docs dashboards preview lock tools clean
+.PHONY: help demo demo-stack test moments check mutate bench docs dashboards preview lock tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(VENV)/.dev tools ## run all tests with branch coverage
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
+
+moments: $(VENV)/.dev tools ## run the tests that read the clock at awkward moments, such as a leap day
+	$(BIN)/python -m tests.moments
 
 check: $(VENV)/.dev ## lint, format, types, layers
 	$(BIN)/ruff check .
