@@ -33,8 +33,10 @@ FILES = (
     "tests/test_storage.py",
     "tests/web/test_status_page.py",
 )
-"""The tests whose outcome could depend on the date. Others start programs whose clock cannot be moved, as Prometheus, or
-take the date as an argument, as those of the demo organisation do.
+"""The tests whose outcome could depend on the date.
+
+Others start programs whose clock cannot be moved, as Prometheus, or take the date as an argument, as those of the demo
+organisation do.
 """
 
 
