@@ -217,11 +217,21 @@ class Machine(RuleBasedStateMachine):
         configuration=CONFIGURATION,
         dry_run=st.booleans(),
         is_wrong=st.sampled_from([False, False, True]),
+        is_failing=st.sampled_from([False, False, True]),
         turns=st.sampled_from([0, 3, 10]),
     )
-    def reload(self, configuration: Mapping[str, Mapping[str, Any]], dry_run: bool, is_wrong: bool, turns: int) -> None:
+    def reload(
+        self,
+        configuration: Mapping[str, Mapping[str, Any]],
+        dry_run: bool,
+        is_wrong: bool,
+        is_failing: bool,
+        turns: int,
+    ) -> None:
         self.write(configuration)
         self.is_wrong = is_wrong
+        if is_failing:
+            self.to_fail.add("preparing")
         self.reloads.append(self.loop.create_task(self.exporter.reload(dry_run=dry_run)))
         self.turn(turns)
 
