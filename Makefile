@@ -68,8 +68,9 @@ tools: ## install the programs that the tests use from Debian if they are missin
 			echo "the tests need these programs on the PATH; install them and run make test again:" $$missing >&2; exit 1; }; \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES) > /dev/null; }
 
-PROGRAMS := curl prometheus promtool prometheus-alertmanager amtool jsonnet systemd-analyze chromium faketime victoria-metrics unshare
-PACKAGES := curl prometheus prometheus-alertmanager jsonnet systemd chromium faketime victoria-metrics util-linux
+PROGRAMS := curl prometheus promtool prometheus-alertmanager amtool jsonnet systemd-analyze chromium faketime victoria-metrics ip unshare
+PACKAGES := curl prometheus prometheus-alertmanager jsonnet systemd chromium faketime victoria-metrics iproute2 \
+	util-linux
 
 $(VENV)/.python: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
