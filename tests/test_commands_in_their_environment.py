@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.event_loop import EXIT_SIGTERM
-from tests.command import COMMAND, ended, listening_at, run, start
+from tests.command import COMMAND, PATIENCE_SECONDS, ended, listening_at, run, start
 
 PLATFORM = "targets: [{{name: crowd, platform: pybossa, url: '{url}'}}]\n"
 PROXY = "targets: [{{name: crowd, platform: pybossa, url: '{url}', allow_http: true, proxy: 'http://me:secret@{address}'}}]\n"
@@ -88,7 +88,7 @@ async def test_sigterm_ends_metrics_while_nobody_reads_what_it_prints_also_as_pr
         )
         assert await asyncio.to_thread(os.read, reading, 1)
         terminate_inner(process)
-        _, err = await asyncio.wait_for(process.communicate(), 60)
+        _, err = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
     finally:
         os.close(reading)
         os.close(writing)

@@ -16,7 +16,18 @@ import pytest
 from exporter.demo import pybossa
 from exporter.demo.server import Demo
 from exporter.storage import FILE_NAME, LOCK_NAME
-from tests.command import COMMAND, Running, ended, listening_at, run, running, start, until, until_ready
+from tests.command import (
+    COMMAND,
+    PATIENCE_SECONDS,
+    Running,
+    ended,
+    listening_at,
+    run,
+    running,
+    start,
+    until,
+    until_ready,
+)
 from tests.page import series
 
 CROWD = """
@@ -89,7 +100,7 @@ def last_stored(folder: Path) -> float:
 
 
 async def last_success(exporter: Running) -> float:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         page = (await http.get(f"{exporter.url}/metrics")).text
     name = "engagement_collector_last_success_timestamp_seconds"
     return sum(series(page, name, target="crowd", collector="stats").values())
@@ -125,7 +136,7 @@ async def test_the_second_process_on_a_folder_is_refused_and_told_who_has_it(cro
     flags = ("--config.file", crowd, "--storage.path", tmp_path / "data")
     async with running(*flags) as first:
         second = await run(*flags, "--web.listen-address", "127.0.0.1:0")
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             assert (await http.get(f"{first.url}/-/healthy")).status_code == 200
 
     assert (second.code, second.out) == (1, "")

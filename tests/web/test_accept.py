@@ -103,7 +103,7 @@ async def test_neither_those_who_leave_without_a_word_nor_those_in_a_handshake_t
     port: int, url: str, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accept, "MOST_CONNECTIONS", FLOOD)
-    async with httpx.AsyncClient(verify=tls, trust_env=False) as scraper:
+    async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=PATIENCE_SECONDS) as scraper:
         assert (await scraper.get(url)).status_code == 200
         before_bytes = resident_bytes()
         async with connections(port, FLOOD // 2) as leaving:
