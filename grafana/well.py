@@ -148,9 +148,9 @@ def can_it_be_trusted(*matchers: str, tells_quota: bool = True) -> Row:
         panels.append(
             lines(
                 "Quota over time",
-                "Share of the platform's request quota that was left in its current window, by endpoint where each has "
-                "its own. At 0 the exporter waits for the next window, and the numbers grow older.",
-                Query(f"min by (target, endpoint) ({quota_left(*matchers)})", "{{target}} {{endpoint}}"),
+                "Share of the platform's request quota that was left in its current window, of the endpoint with the "
+                "least where each has its own. At 0 the exporter waits for the next window, and numbers grow older.",
+                Query(f"min by (target) ({quota_left(*matchers)})", "{{target}}"),
                 unit="percentunit",
                 width=6,
                 height=TABLE_HEIGHT,
