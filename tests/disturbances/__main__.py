@@ -32,7 +32,7 @@ from exporter.snapshot import Published
 from exporter.storage import Record, Storage, source_of
 from tests.command import until
 from tests.disturbances import likeness
-from tests.disturbances.causes import CAUSES, TOGETHER, Cause, set_clock
+from tests.disturbances.causes import CAUSES, OPEN, Cause, set_clock
 from tests.disturbances.outcome import HEADINGS, Span, outcome
 from tests.disturbances.scene import PASSWORD, USER, Scene, Watched, program, watched
 from tests.disturbances.scraper import TARGETS
@@ -56,7 +56,7 @@ DISK = "16m"
 async def main(folder: Path, names: Sequence[str]) -> int:
     """Print the table of the causes of these names, of CAUSES without any; returns the exit code."""
     prepare(folder)
-    chosen = [cause for cause in (*CAUSES, TOGETHER) if cause.name in names] if names else CAUSES
+    chosen = [cause for cause in (*CAUSES, *OPEN) if cause.name in names] if names else CAUSES
     async with scene_in(folder) as scene:
         spans, quiet = [], [await quiet_time(scene) for _ in range(ROUNDS)]
         for cause in chosen:

@@ -1,7 +1,8 @@
-"""Nothing outside reaches a scrape: the installed command under every disturbance in turn and under all at once.
+"""Nothing outside reaches a scrape: the installed command under one disturbance after the other.
 
-`tests.disturbances` has the causes and the demands, and runs in a network and a mount namespace of its own, with a
-resolver, a small disk and a port of DNS that are nobody else's. `DISTURBANCE_ROUND_SECONDS` lengthens it.
+`tests.disturbances` has the causes, also those that are open, and the demands. It runs in a network and a mount
+namespace of its own, with a resolver, a small disk and a port of DNS that are nobody else's.
+`DISTURBANCE_ROUND_SECONDS` lengthens it.
 """
 
 import asyncio
