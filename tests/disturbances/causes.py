@@ -234,8 +234,8 @@ CLOCKS = (
 ALL_CLOCKS = Cause("clocks", partial(clock, offsets=("-2h", "+30d", "+60h")), HEARTBEAT_SECONDS)
 TOGETHER = Cause("all together", together, HEARTBEAT_SECONDS)
 OPEN = (*(cause for cause in STEADY if cause.acting in (hostile_replies, status_pages)), TOGETHER)
-"""Not within the demands yet, so they run only when named: bodies up to `max_body_bytes` bring memory to the very bound,
-and on two busy cores the clients of the status page, and all at once, slow scrapes by more than is allowed."""
+"""Not within the demands yet, so they run only when named: bodies up to `max_body_bytes` bring memory to the bound, and
+on two busy cores the clients of the status page, and all at once, slow scrapes by more than is allowed."""
 
 CAUSES = tuple(cause for cause in (*STEADY, *CLOCKS) if cause not in OPEN)
 
