@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.command import Running, running_with_log, until
+from tests.command import PATIENCE_SECONDS, Running, running_with_log, until
 from tests.disturbances.scraper import Scrape
 
 USER, PASSWORD = "prometheus", "password-of-prometheus"
@@ -123,7 +123,9 @@ async def watched(
         exporter = await stack.enter_async_context(running_with_log(log, *options, environment=environment))
         url = exporter.url.replace("http:", "https:") if access else exporter.url
         tls = ssl.create_default_context(cafile=folder / "ca.crt")
-        client = httpx.AsyncClient(base_url=url, auth=access[1:] or None, verify=tls, timeout=60, trust_env=False)
+        client = httpx.AsyncClient(
+            base_url=url, auth=access[1:] or None, verify=tls, timeout=PATIENCE_SECONDS, trust_env=False
+        )
         http = await stack.enter_async_context(client)
 
         async def is_ready() -> bool:
